@@ -1,0 +1,68 @@
+"""The contract: what a router and a middleware provide.
+
+The names are vegur's callbacks (its ``vegur_interface`` behaviour). Every callback may return a plain value, a
+``Deferred``, or be ``async def``; a plain value costs nothing extra.
+"""
+
+# zope.interface's methods have no self, and no body but their docstring.
+# mypy knows them through its zope plugin.
+
+from __future__ import annotations
+
+from typing import Any
+
+from zope.interface import Interface
+
+
+class IRouter(Interface):
+    """Decides where each request goes. One object serves all requests of a process.
+
+    `state` is whatever `init` returned for this request. To fail a lookup or a checkout, raise
+    `vegurtx.RouteError`; anything else that a callback raises becomes the reason ``"crashed"``.
+    """
+
+    def init(accepted_at: float, request: Any) -> Any:  # type: ignore[misc]
+        """The first call of every request; returns its `state`. `accepted_at`: seconds since the epoch."""
+
+    def lookup_domain_name(domain: str, request: Any, state: Any) -> Any:  # type: ignore[misc]
+        """Return the domain group that `domain` (lower case, no port) belongs to, or a `vegurtx.Redirect`."""
+
+    def checkout_service(domain_group: Any, request: Any, state: Any) -> Any:  # type: ignore[misc]
+        """Return a service of the group. Called again after each failed connect."""
+
+    def service_backend(service: Any, request: Any, state: Any) -> Any:  # type: ignore[misc]
+        """Return the `vegurtx.Backend` at which the service is reached."""
+
+    def checkin_service(  # type: ignore[misc]
+        domain_group: Any, service: Any, phase: str, service_state: Any, request: Any, state: Any
+    ) -> Any:
+        """The service is not used any more: once a failed connect, and exactly once at the end of each request.
+
+        `phase`: ``"lookup"``, ``"checkout"``, ``"connecting"`` or ``"connected"``; `service_state`: ``"normal"``
+        or the error's reason.
+        """
+
+    def feature(name: str, request: Any, state: Any) -> Any:  # type: ignore[misc]
+        """Whether the feature `name` (``"deep_continue"``, ``"peer_port"``, or an unknown one) is on: a bool."""
+
+    def additional_headers(direction: str, log: Any, request: Any, state: Any) -> Any:  # type: ignore[misc]
+        """Return ``(name, value)`` pairs to add or to replace.
+
+        `direction`: ``"upstream"``, into the request to the back-end, or ``"downstream"``, into the response.
+        """
+
+    def error_page(reason: Any, domain_group: Any, request: Any, state: Any) -> Any:  # type: ignore[misc]
+        """Return the `vegurtx.ErrorPage` for `reason`."""
+
+    def terminate(status: str, request: Any, state: Any) -> Any:  # type: ignore[misc]
+        """The last call of every request. `status`: ``"normal"`` or ``"error"``."""
+
+
+class IMiddleware(Interface):
+    """One stage of the chain."""
+
+    def execute(request: Any) -> Any:  # type: ignore[misc]
+        """Return ``None`` to go on, a `vegurtx.Response` to answer at once, or raise `vegurtx.RouteError`.
+
+        It may return a ``Deferred`` of these, or be ``async def``.
+        """

@@ -1,0 +1,177 @@
+"""The words that a router and the proxy exchange: headers, back-ends, answers.
+
+Plain values without I/O, shared by all rooms. Text is ``str`` (latin-1, as HTTP's bytes are), and whoever asks with
+``bytes`` is answered in ``bytes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal, overload
+
+KeepAlive = Literal["default", "new"]
+
+
+class Headers:
+    """A message's fields: order, case and duplicates as they came; looked up without regard to case.
+
+    Names are ``str`` or ``bytes``; what comes back has the name's type (as in ``twisted.web.http_headers``).
+    Iterating gives the raw ``(name, value)`` pairs, both ``bytes``.
+    """
+
+    __slots__ = ("_index", "_pairs")
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self._pairs = tuple(pairs)
+        self._index: dict[bytes, list[bytes]] | None = None
+
+    def _values(self, name: str | bytes) -> list[bytes]:
+        index = self._index
+        if index is None:
+            index = self._index = {}
+            for key, value in self._pairs:
+                index.setdefault(key.lower(), []).append(value)
+        key = name.encode("latin-1", "replace") if isinstance(name, str) else name
+        return index.get(key.lower(), [])
+
+    @overload
+    def get(self, name: str, default: str | None = None) -> str | None: ...
+    @overload
+    def get(self, name: bytes, default: bytes | None = None) -> bytes | None: ...
+    def get(self, name: str | bytes, default: Any = None) -> Any:
+        """The first value of the field `name`, or `default`."""
+        values = self._values(name)
+        if not values:
+            return default
+        return values[0].decode("latin-1") if isinstance(name, str) else values[0]
+
+    @overload
+    def getall(self, name: str) -> list[str]: ...
+    @overload
+    def getall(self, name: bytes) -> list[bytes]: ...
+    def getall(self, name: str | bytes) -> list[str] | list[bytes]:
+        """All values of the field `name`, in their order; an empty list if it is not there."""
+        values = self._values(name)
+        return [value.decode("latin-1") for value in values] if isinstance(name, str) else list(values)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, (str, bytes)) and bool(self._values(name))
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(self._pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self._pairs == other._pairs
+
+    def __hash__(self) -> int:
+        return hash(self._pairs)
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self._pairs)!r})"
+
+
+class Backend:
+    """Where a service can be reached, and how its connections are kept (vegur's ``service_backend``).
+
+    :param host: an address or a name.
+    :param port: a TCP port.
+    :param keepalive: ``None`` opens a connection for this request and closes it after it; ``"default"`` takes one
+        from the pool, or opens one, and pools it after; ``"new"`` always opens one and pools it after.
+    :param tls: ``None`` for plain TCP; ``True`` for TLS with verification and SNI of `host`.
+    :param path: the path of a UNIX socket, in place of host and port (see `unix`).
+    :raises ValueError: `keepalive` is none of the three, or the port is no port.
+    """
+
+    __slots__ = ("host", "keepalive", "key", "path", "port", "tls")
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        keepalive: KeepAlive | None = None,
+        tls: object = None,
+        path: str | None = None,
+    ) -> None:
+        if keepalive is not None and keepalive != "default" and keepalive != "new":
+            raise ValueError(f"keepalive is None, 'default' or 'new', not {keepalive!r}")
+        if path is None and not (type(port) is int and 0 < port < 65536):
+            raise ValueError(f"a port is a number from 1 to 65535, not {port!r}")
+        self.host = host
+        self.port = port
+        self.keepalive = keepalive
+        self.tls = tls
+        self.path = path
+        #: everything that makes one connection different from another (rule 23)
+        self.key = (host, port, tls, path)
+
+    @classmethod
+    def unix(cls, path: str, *, keepalive: KeepAlive | None = None) -> Backend:
+        """A back-end that listens on the UNIX socket `path`."""
+        return cls("", 0, keepalive=keepalive, path=path)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Backend) and (self.key, self.keepalive) == (other.key, other.keepalive)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.keepalive))
+
+    def __repr__(self) -> str:
+        if self.path is not None:
+            return f"Backend.unix({self.path!r}, keepalive={self.keepalive!r})"
+        tls = f", tls={self.tls!r}" if self.tls is not None else ""
+        return f"Backend({self.host!r}, {self.port!r}, keepalive={self.keepalive!r}{tls})"
+
+
+class Redirect:
+    """What ``lookup_domain_name`` returns to send the client to another domain: 301, same scheme, path and query.
+
+    :param domain: the domain to go to, with its port if that is not the scheme's own.
+    :param reason: whatever the router wants to remember of it; for its own logs.
+    """
+
+    __slots__ = ("domain", "reason")
+
+    def __init__(self, domain: str, reason: object = None) -> None:
+        self.domain = domain
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"Redirect({self.domain!r}, {self.reason!r})"
+
+
+HeaderPairs = Iterable[tuple[str | bytes, str | bytes]]
+
+
+class ErrorPage:
+    """What ``error_page`` returns: a status, header pairs, and the body (``bytes``; ``str`` is sent as UTF-8)."""
+
+    __slots__ = ("body", "code", "headers")
+
+    def __init__(self, code: int, headers: HeaderPairs = (), body: bytes | str = b"") -> None:
+        self.code = code
+        self.headers = headers
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.code!r}, {self.headers!r}, {self.body!r})"
+
+
+class Response(ErrorPage):
+    """What a middleware returns to answer a request at once."""
+
+    __slots__ = ()
+
+
+class _Taken:
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "TAKEN"
+
+
+#: What a stage returns when it has taken the request over: the chain ends here, and the stage answers.
+TAKEN: Final = _Taken()

@@ -1,0 +1,31 @@
+"""Asks the router which domain group the request's domain belongs to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zope.interface import implementer
+
+from vegurtx.interfaces import IMiddleware
+from vegurtx.message import Redirect, Response
+from vegurtx.pending import then
+
+
+@implementer(IMiddleware)
+class LookupDomain:
+    """``lookup_domain_name``; a `Redirect` is answered at once."""
+
+    def execute(self, request: Any) -> Any:
+        """`None`, a `Response`, or a Deferred of these."""
+        exchange = request.exchange
+        group = exchange.router.lookup_domain_name(request.host, request, exchange.state)
+        return then(group, self._found, request)
+
+    def _found(self, group: Any, request: Any) -> Response | None:
+        exchange = request.exchange
+        if isinstance(group, Redirect):
+            scheme = "https" if exchange.secure else "http"
+            target = exchange.target.decode("latin-1")
+            return Response(301, [("Location", f"{scheme}://{group.domain}{target}")])
+        exchange.found(group)
+        return None

@@ -1,0 +1,156 @@
+"""Connections to back-ends: from the pool where one rests, else a new one, as a Deferred (rules 22, 23)."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet import error
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from vegurtx.errors import ConnectFailed
+from vegurtx.message import Backend
+from vegurtx.net.backend import READ, TAKE, BackendConnection
+from vegurtx.net.endpoints import tcp_client, tls_client, unix_client
+from vegurtx.net.pool import Pool
+from vegurtx.wire.limits import BodyLimits, ResponseLimits
+from vegurtx.wire.response import ResponseParser
+
+EndpointFor = Callable[[Backend], IStreamClientEndpoint]
+
+_WORDS: list[tuple[type[BaseException], str]] = [
+    (error.ConnectionRefusedError, "econnrefused"),
+    (error.TimeoutError, "etimedout"),
+    (error.NoRouteError, "ehostunreach"),
+    (error.DNSLookupError, "nxdomain"),
+    (error.UnknownHostError, "nxdomain"),
+]
+
+
+def connect_word(failure: Failure) -> str:
+    """The bare word for a failed connect, named as the errno is: ``econnrefused``, ``etimedout``, ``nxdomain``…"""
+    for kind, word in _WORDS:
+        if failure.check(kind):
+            return word
+    number = getattr(failure.value, "osError", None) or getattr(failure.value, "errno", None)
+    if isinstance(number, int) and number in errno.errorcode:
+        return errno.errorcode[number].lower()
+    return "econnfailed"
+
+
+class BackendClient:
+    """Opens connections, keeps idle ones, and takes them back.
+
+    :param reactor: for endpoints, time, and the pool's one delayed call.
+    :param connect_timeout: seconds.
+    :param idle_timeout: seconds that a connection may rest in the pool.
+    :param per_backend: idle connections kept for one back-end at the most.
+    :param total: idle connections kept in all.
+    :param buffer_size: the size of a back-end socket's receive buffer, in bytes; 0 for the system's choice.
+    :param socket_options: ``(level, name, value)`` for each new socket.
+    :param endpoint_for: makes the endpoint for a `Backend`; the default knows TCP, TLS and UNIX sockets.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        connect_timeout: float = 5.0,
+        idle_timeout: float = 60.0,
+        per_backend: int = 512,
+        total: int = 4096,
+        limits: ResponseLimits | None = None,
+        body_limits: BodyLimits | None = None,
+        buffer_size: int = 0,
+        socket_options: Sequence[tuple[int, int, Any]] = (),
+        endpoint_for: EndpointFor | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._connect_timeout = connect_timeout
+        self._idle_timeout = idle_timeout
+        self._limits = limits or ResponseLimits()
+        self._body_limits = body_limits or BodyLimits()
+        self._parser = ResponseParser(self._limits, TAKE, READ)
+        self._socket_options = list(socket_options)
+        if buffer_size:
+            self._socket_options.insert(0, (socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_size))
+        self._endpoint_for = endpoint_for or self._endpoint
+        self._factory = Factory.forProtocol(self._connection)  # type: ignore[arg-type]
+        self._factory.noisy = False
+        self.pool: Pool[BackendConnection] = Pool(per_backend, total)
+        self._sweep: Any = None
+
+    # -- getting one ----------------------------------------------------------------------------------------------
+
+    def idle(self, backend: Backend) -> BackendConnection | None:
+        """A pooled connection to `backend`, if it may have one and one rests."""
+        return self.pool.take(backend.key) if backend.keepalive == "default" else None
+
+    def connect(self, backend: Backend) -> Deferred[BackendConnection]:
+        """A new connection; fails with `ConnectFailed`. Cancelling the Deferred gives the attempt up."""
+        connecting: Deferred[Any] = maybeDeferred(self._open, backend)
+        return connecting.addCallbacks(self._connected, _connect_failed, callbackArgs=(backend,))
+
+    def _open(self, backend: Backend) -> Deferred[Any]:
+        return self._endpoint_for(backend).connect(self._factory)
+
+    def _connected(self, connection: BackendConnection, backend: Backend) -> BackendConnection:
+        connection.key = backend.key if backend.keepalive is not None else None
+        return connection
+
+    def _connection(self) -> BackendConnection:
+        return BackendConnection(self, self._parser, self._limits, self._body_limits)
+
+    def _endpoint(self, backend: Backend) -> IStreamClientEndpoint:
+        timeout = self._connect_timeout
+        if backend.path is not None:
+            return unix_client(self._reactor, backend.path, timeout)
+        if backend.tls is not None and backend.tls is not False:
+            return tls_client(
+                self._reactor, backend.host, backend.port, timeout, backend.tls, socket_options=self._socket_options
+            )
+        return tcp_client(self._reactor, backend.host, backend.port, timeout, self._socket_options)
+
+    # -- giving it back -------------------------------------------------------------------------------------------
+
+    def release(self, connection: BackendConnection) -> None:
+        """The exchange on `connection` is over and went well: pool it, or close it."""
+        if connection.key is None or not connection.clean:
+            connection.close()
+            return
+        connection.rest()
+        surplus = self.pool.put(connection.key, connection, self._reactor.seconds())
+        if surplus is not None:
+            surplus.close()
+        if self._sweep is None:
+            self._sweep = self._reactor.callLater(self._idle_timeout, self._expire)
+
+    def idle_gone(self, connection: BackendConnection) -> None:
+        """An idle connection has closed or spoken."""
+        self.pool.remove(connection.key, connection)
+
+    def _expire(self) -> None:
+        self._sweep = None
+        for connection in self.pool.expired(self._reactor.seconds() - self._idle_timeout):
+            connection.close()
+        if len(self.pool):
+            self._sweep = self._reactor.callLater(self._idle_timeout / 4, self._expire)
+
+    def stop(self) -> None:
+        """Close all idle connections, and leave no delayed call."""
+        for connection in self.pool.expired(float("inf")):
+            connection.close()
+        sweep, self._sweep = self._sweep, None
+        if sweep is not None:
+            sweep.cancel()
+
+
+def _connect_failed(failure: Failure) -> Any:
+    if failure.check(CancelledError, ConnectFailed):
+        return failure
+    return Failure(ConnectFailed(connect_word(failure)))

@@ -1,0 +1,70 @@
+"""A connection's one timer, re-armed lazily.
+
+A proxy moves deadlines several times a request, and hardly ever does one pass. So a deadline here is two attributes
+that are assigned, and one delayed call per connection wakes now and then, looks at them, and goes to sleep again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+#: the limit of a phase that may last as long as it wants
+FOREVER = float("inf")
+
+
+class Timer:
+    """Calls `expired` once `limit` seconds have passed since `since`.
+
+    :param reactor: gives the time (`seconds`) and the delayed call.
+    :param expired: called without arguments when the deadline passes; the timer is off then.
+    :param rest: how long the delayed call sleeps at the most, in seconds. With the shortest of the usual limits, a
+        move to any of them never needs another delayed call.
+    """
+
+    __slots__ = ("_call", "_expired", "_reactor", "_rest", "_wake", "limit", "since")
+
+    def __init__(self, reactor: Any, expired: Callable[[], None], rest: float = FOREVER) -> None:
+        self._reactor = reactor
+        self._expired = expired
+        self._rest = rest
+        self._call: Any = None
+        self._wake = FOREVER
+        #: the time (of the reactor) from which the limit counts; assign it to keep the connection alive
+        self.since = 0.0
+        self.limit = FOREVER
+
+    def set(self, since: float, limit: float) -> None:
+        """A new phase: it may last `limit` seconds from `since`."""
+        self.since = since
+        self.limit = limit
+        if since + limit < self._wake:
+            self._sleep_until(min(since + limit, since + self._rest))
+
+    def stop(self) -> None:
+        """No deadline any more, and no delayed call left behind."""
+        self.limit = FOREVER
+        self._wake = FOREVER
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+
+    def _sleep_until(self, wake: float) -> None:
+        self._wake = wake
+        call = self._call
+        delay = max(0.0, wake - self._reactor.seconds())
+        if call is not None:
+            call.reset(delay)
+        else:
+            self._call = self._reactor.callLater(delay, self._look)
+
+    def _look(self) -> None:
+        self._call = None
+        self._wake = FOREVER
+        now = self._reactor.seconds()
+        due = self.since + self.limit
+        if now >= due:
+            self.limit = FOREVER
+            self._expired()
+        elif due < FOREVER:
+            self._sleep_until(min(due, now + self._rest))

@@ -1,0 +1,47 @@
+"""The fields that a router adds to a head, or replaces in it (``additional_headers``, error pages, answers)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vegurtx.wire.fields import valid_field, without
+
+#: fields that frame a message or belong to one connection: these are the proxy's own
+OURS = frozenset({b"connection", b"content-length", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
+
+
+def lines_of(pairs: Any) -> list[tuple[bytes, bytes]]:
+    """The pairs as ``(lower-case name, field line)``.
+
+    :raises TypeError: they are no pairs of ``str`` or ``bytes``.
+    :raises ValueError: a name or a value cannot be sent, or the field is one of the proxy's own.
+    """
+    lines: list[tuple[bytes, bytes]] = []
+    for name, value in pairs:
+        raw_name, raw_value = _raw(name), _raw(value)
+        key = raw_name.lower()
+        if not valid_field(raw_name, raw_value):
+            raise ValueError(f"a header that cannot be sent: {name!r}: {value!r}")
+        if key in OURS:
+            raise ValueError(f"{name!r} is the proxy's own header")
+        lines.append((key, b"%b: %b\r\n" % (raw_name, raw_value)))
+    return lines
+
+
+def replaced(block: bytes, pairs: Any) -> bytes:
+    """`block` with the fields of `pairs` added, each in the place of all of its name.
+
+    :raises TypeError, ValueError: as `lines_of`.
+    """
+    lines = lines_of(pairs)
+    if not lines:
+        return block
+    return without(block, {name for name, _ in lines}) + b"".join(line for _, line in lines)
+
+
+def _raw(text: Any) -> bytes:
+    if isinstance(text, bytes):
+        return text
+    if isinstance(text, str):
+        return text.encode("latin-1")
+    raise TypeError(f"a header is made of str or bytes, not {text!r}")

@@ -1,0 +1,111 @@
+"""Heads of responses to the client (rules 10, 16 to 19), and the pages that the proxy writes itself."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any
+
+from vegurtx.message import ErrorPage
+from vegurtx.proxy.additional import lines_of, replaced
+from vegurtx.proxy.intake import NO_TOKENS, connection_tokens
+from vegurtx.wire.fields import without
+from vegurtx.wire.response import ResponseHead
+
+_SERVER = b"Server: vegur\r\n"
+#: what a back-end's `Connection` field may name, but not take away
+_KEPT = frozenset(
+    {b"close", b"connection", b"content-length", b"keep-alive", b"server", b"transfer-encoding", b"upgrade", b"via"}
+)
+_ENDINGS = {True: b"Connection: keep-alive\r\n\r\n", False: b"Connection: close\r\n\r\n", None: b"\r\n"}
+_REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
+
+
+def response_tokens(head: ResponseHead) -> frozenset[bytes]:
+    """The options of the back-end's `Connection` field; what cannot be read counts as ``close``."""
+    value = head.known.get(b"connection")
+    if value is None:
+        return NO_TOKENS
+    try:
+        return connection_tokens(value)
+    except ValueError:
+        return frozenset({b"close"})
+
+
+def response_fields(head: ResponseHead, tokens: frozenset[bytes], unchunked: bool, length: int | None) -> bytes:
+    """The field lines of a response to the client; all but what the router adds and the last, `Connection`.
+
+    :param unchunked: the body goes out without its coding: the client speaks HTTP/1.0.
+    :param length: the one length which a repeated `Content-Length` stands for; else `None`.
+    """
+    known = head.known
+    rest = head.rest
+    drop: frozenset[bytes] = tokens - _KEPT if tokens is not NO_TOKENS else NO_TOKENS
+    special = b""
+    if unchunked:
+        drop |= {b"transfer-encoding", b"trailer"}
+    if length is not None:
+        drop |= {b"content-length"}
+        special = b"Content-Length: %d\r\n" % length
+    if drop:
+        rest = without(rest, drop)
+    if (head.status == 426 or head.status == 101) and b"upgrade" in known:
+        special += b"Upgrade: %b\r\n" % known[b"upgrade"]
+    via = known.get(b"via")
+    return b"%b%b%b%b" % (
+        rest,
+        special,
+        b"Via: 1.1 vegur\r\n" if via is None else b"Via: %b, 1.1 vegur\r\n" % via,
+        b"" if b"server" in known else _SERVER,
+    )
+
+
+def response_head(head: ResponseHead, lines: bytes, extra: object, keep: bool) -> bytes:
+    """The whole head of a final response; `keep`: whether the client's connection stays open after it.
+
+    :raises TypeError, ValueError: the router's headers cannot be sent.
+    """
+    if extra:
+        lines = replaced(lines, extra)
+    return b"HTTP/1.1 %d %b\r\n%b%b" % (head.status, head.reason, lines, _ENDINGS[keep])
+
+
+def switching_head(head: ResponseHead, lines: bytes, extra: object) -> bytes:
+    """The whole head of a 101."""
+    if extra:
+        lines = replaced(lines, extra)
+    return b"HTTP/1.1 101 %b\r\n%bConnection: Upgrade\r\n\r\n" % (head.reason, lines)
+
+
+def interim_head(head: ResponseHead) -> bytes:
+    """A 1xx, as it goes on: its fields but the hop-by-hop ones."""
+    drop = response_tokens(head) - _KEPT
+    rest = without(head.rest, drop) if drop else head.rest
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, rest)
+
+
+def page(answer: ErrorPage, method: bytes, keep: bool) -> tuple[bytes, bytes]:
+    """A page of the router's or of a middleware's: the field lines, and the whole of its bytes.
+
+    :raises TypeError, ValueError: it cannot be sent.
+    """
+    code = answer.code
+    if not (type(code) is int and 200 <= code <= 599):
+        raise ValueError(f"a page's status is a number from 200 to 599, not {code!r}")
+    body: Any = answer.body.encode() if isinstance(answer.body, str) else answer.body
+    if not isinstance(body, (bytes, bytearray, memoryview)):
+        raise TypeError(f"a page's body is bytes, not {type(body).__name__}")
+    pairs = lines_of(answer.headers)
+    names = {name for name, _ in pairs}
+    lines = b"".join(line for _, line in pairs)
+    if b"date" not in names:
+        lines += b"Date: %b\r\n" % formatdate(time.time(), usegmt=True).encode("ascii")
+    if b"server" not in names:
+        lines += _SERVER
+    if code != 204 and code != 304:
+        lines += b"Content-Length: %d\r\n" % len(body)
+    else:
+        body = b""
+    head = b"HTTP/1.1 %d %b\r\n%b%b" % (code, _REASONS.get(code, b""), lines, _ENDINGS[keep])
+    return lines, head + (b"" if method == b"HEAD" else body)

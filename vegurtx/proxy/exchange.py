@@ -1,0 +1,544 @@
+"""One request's life, from ``init`` to ``terminate``: the half that talks to the router.
+
+    init → the chain (validate, lookup domain, continue, upgrade, lookup service) → `Relay` → checkin → terminate
+
+Every way through it ends in `_end`, once. A callback that answers at once costs a call and nothing more; where one
+returns a Deferred or is ``async def``, the exchange waits, under the router's deadline.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from vegurtx.errors import ConnectFailed, Reason, RouteError, entry
+from vegurtx.message import TAKEN, Backend, ErrorPage, Response
+from vegurtx.net.backend import BackendConnection
+from vegurtx.net.server import ClientConnection
+from vegurtx.net.timer import FOREVER
+from vegurtx.pending import PENDING, deferred_of, then
+from vegurtx.proxy.downstream import page
+from vegurtx.proxy.ids import acceptable
+from vegurtx.proxy.intake import (
+    HostMemo,
+    connection_tokens,
+    continue_expected,
+    framing_of,
+    persistent,
+    target_of,
+    upgrade_of,
+)
+from vegurtx.proxy.log import RequestLog
+from vegurtx.proxy.relay import Relay
+from vegurtx.proxy.request import Request
+from vegurtx.wire.request import RequestHead
+
+if TYPE_CHECKING:
+    from vegurtx.proxy.factory import ProxyFactory
+
+log = Logger()
+
+_SLASH = ord("/")
+#: the length of a body of which nobody can say where it ends
+_NO_END = 1 << 62
+_REJECTIONS = frozenset({"bad_request", "bad_request_header", "empty_host", "expectation_failed"})
+
+
+class Exchange:
+    """One request and its response. Created and started by the factory for each head that has parsed."""
+
+    __slots__ = (
+        "__weakref__",
+        "_dialling",
+        "_ended",
+        "_failure",
+        "_gone",
+        "_relay",
+        "_stage",
+        "_tries",
+        "_waiting",
+        "accepted_at",
+        "authority",
+        "backend",
+        "connection",
+        "deep_continue",
+        "domain_group",
+        "framing",
+        "head",
+        "link",
+        "log",
+        "memo",
+        "now",
+        "own_id",
+        "phase",
+        "problem",
+        "proxy",
+        "request",
+        "route_time",
+        "router",
+        "service",
+        "state",
+        "target",
+        "tokens",
+        "upgrade",
+    )
+
+    def __init__(self, proxy: ProxyFactory, connection: ClientConnection, head: RequestHead) -> None:
+        self.proxy = proxy
+        self.router = proxy.router
+        self.connection = connection
+        self.head = head
+        self.state: Any = None
+        #: how far it got: ``"lookup"``, ``"checkout"`` (the domain group is known) or ``"connected"``
+        self.phase = "lookup"
+        self.domain_group: Any = None
+        self.service: Any = None
+        self.backend: Any = None
+        #: the connection to the back-end, once it stands
+        self.link: BackendConnection | None = None
+        #: the protocols for an upgrade that the client asked for
+        self.upgrade: bytes | None = None
+        self.deep_continue = False
+        #: milliseconds that the router took to choose
+        self.route_time = 0
+        self._stage = 0
+        self._tries = 0
+        self._waiting: Deferred[Any] | None = None
+        self._dialling = False
+        self._relay: Relay | None = None
+        self._failure: Reason | None = None
+        self._gone = False
+        self._ended = False
+
+        self._read(head)
+        self.now = now = proxy.seconds()
+        self.accepted_at = accepted_at = proxy.wall()
+        self.log = RequestLog(accepted_at, now, proxy.seconds)
+        self.request = request = Request(self, connection, head, self.log, self.memo.domain, self.target)
+        request.id = self._request_id(head)
+
+    def _read(self, head: RequestHead) -> None:
+        """What the head says; and the first thing wrong with it, for the stage whose matter it is."""
+        known = head.known
+        problem: RouteError | None = None
+        self.authority: bytes | None = None
+        self.framing = 0
+        self.target = head.target
+        if head.target[0] != _SLASH or head.method == b"CONNECT":
+            try:
+                self.target, self.authority = target_of(head)
+            except RouteError as error:
+                problem = error
+        host = known.get(b"host", b"") if self.authority is None else self.authority
+        connection = self.connection
+        memo = connection.memo
+        if memo is None or memo.host != host:
+            memo = connection.memo = HostMemo(host, connection, self.proxy)
+        self.memo: HostMemo = memo
+        if memo.problem is not None or b"host" in head.repeated or b"host" not in known:
+            problem = problem or RouteError(
+                "bad_request" if b"host" in head.repeated else memo.problem or "empty_host"
+            )
+        if b"content-length" in known or b"transfer-encoding" in known:
+            try:
+                self.framing = framing_of(head)
+            except RouteError as error:
+                problem = problem or error
+                self.framing = _NO_END
+        try:
+            self.tokens: frozenset[bytes] | None = connection_tokens(known.get(b"connection"))
+        except ValueError:
+            self.tokens = None
+        self.problem = problem
+
+    def _request_id(self, head: RequestHead) -> str:
+        proxy = self.proxy
+        name = proxy.request_id_key
+        given = head.known.get(name, b"")
+        #: whether the request id is ours, not the client's
+        self.own_id = (
+            not given or name in head.repeated or not acceptable(given, proxy.request_id_max_size)
+        )
+        return proxy.new_id() if self.own_id else given.decode("ascii")
+
+    def start(self) -> None:
+        """Ask the router's ``init``, and run the chain."""
+        connection = self.connection
+        connection.handler = self
+        if self.framing:
+            connection.expect_body(self.framing)
+        try:
+            state = self.router.init(self.accepted_at, self.request)
+            if isinstance(state, PENDING):
+                self.wait(state, self._initialised)
+                return
+        except RouteError as error:
+            self.fail(error.reason, error.code)
+            return
+        except Exception:
+            self.crashed("init")
+            return
+        self.state = state
+        self._run()
+
+    def _initialised(self, state: Any) -> None:
+        self.state = state
+        self._run()
+
+    # -- the chain ------------------------------------------------------------------------------------------------
+
+    def _run(self, outcome: Any = None) -> None:
+        """Go on with the chain; `outcome` is what its last stage came to."""
+        stages = self.proxy.stages
+        request = self.request
+        try:
+            while outcome is None:
+                if self._stage == len(stages):
+                    raise TypeError("no stage of the chain has answered")
+                stage = stages[self._stage]
+                self._stage += 1
+                outcome = stage(request)
+            if outcome is TAKEN:
+                return
+            if isinstance(outcome, PENDING):
+                self.wait(outcome, self._run)
+                return
+            if not isinstance(outcome, Response):
+                raise TypeError(f"a stage returned {outcome!r}, which is no answer")
+        except RouteError as error:
+            self.fail(error.reason, error.code)
+        except Exception:
+            self.crashed("the chain")
+        else:
+            self._send(outcome, None)
+
+    def wait(self, value: Any, use: Any) -> None:
+        """Wait for a pending `value`, and `use` it. While no connect is under way, the router's deadline holds."""
+        if not self._dialling:
+            self._await_router()
+        waiting = self._waiting = deferred_of(value)
+        waiting.addCallbacks(self._came, self._came_not, callbackArgs=(use, waiting), errbackArgs=(waiting,))
+
+    def _await_router(self) -> None:
+        self.connection.timer.set(self.proxy.seconds(), self.proxy.router_limit)
+
+    def _came(self, value: Any, use: Any, waiting: Deferred[Any]) -> None:
+        if self._waiting is not waiting:
+            return  # too late
+        self._waiting = None
+        try:
+            use(value)
+        except RouteError as error:
+            self.fail(error.reason, error.code)
+        except Exception:
+            self.crashed("what followed a Deferred")
+
+    def _came_not(self, failure: Failure, waiting: Deferred[Any]) -> None:
+        if self._waiting is not waiting:
+            if failure.check(CancelledError) is None:
+                log.failure("a Deferred failed after its request had ended", failure)
+            return
+        self._waiting = None
+        if isinstance(failure.value, RouteError):
+            self.fail(failure.value.reason, failure.value.code)
+        else:
+            log.failure("a callback or a stage failed", failure)
+            self.fail("crashed")
+
+    def _give_up(self) -> None:
+        """Whatever is waited for is not wanted any more."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
+
+    # -- what the stages ask -------------------------------------------------------------------------------------------
+
+    def found(self, domain_group: Any) -> None:
+        """The request's domain group is known."""
+        self.domain_group = domain_group
+        self.phase = "checkout"
+
+    def expects_continue(self) -> bool:
+        """Whether the client waits for a 100 (rule 8); raises `RouteError`."""
+        return b"expect" in self.head.known and continue_expected(self.head)
+
+    def send_continue(self) -> None:
+        """The proxy's own 100."""
+        self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def read_upgrade(self) -> None:
+        """Which upgrade the client asks for (rule 9); raises `RouteError`."""
+        tokens = self.tokens
+        if tokens is None:
+            raise RouteError("bad_request_header")
+        if tokens:
+            self.upgrade = upgrade_of(self.head, tokens)
+
+    @property
+    def secure(self) -> bool:
+        """Whether the client speaks TLS, to us or to a proxy before us that we believe."""
+        memo = self.memo
+        return memo.proto == "https" or (
+            memo.trusted and self.head.known.get(b"x-forwarded-proto", b"").lower() == b"https"
+        )
+
+    # -- the service: checkout, connect, and again (rule 22) -------------------------------------------------------
+
+    def checkout(self) -> Any:
+        """Check a service out and connect to it, until one answers or the router gives up. For the chain's stage."""
+        if self._tries >= self.proxy.max_connect_tries:
+            raise RouteError(("downstream", "connect_tries"))
+        return then(
+            self.router.checkout_service(self.domain_group, self.request, self.state), self._checked_out
+        )
+
+    def _checked_out(self, service: Any) -> Any:
+        self.service = service
+        return then(self.router.service_backend(service, self.request, self.state), self._connect)
+
+    def _connect(self, backend: Any) -> Any:
+        if not isinstance(backend, Backend):
+            raise TypeError(f"service_backend returned {backend!r}, which is no Backend")
+        self._tries += 1
+        self.backend = backend
+        now = self.proxy.seconds()
+        self.log.events.append((now, "pre_connect", None))
+        self.route_time = int((now - self.now) * 1000)
+        link = self.proxy.client.idle(backend)
+        if link is None:
+            return self._dial()
+        self.log.events.append((now, "connect_time", "pre"))
+        self.log.events.append((now, "connect_time", "post"))
+        self.link = link
+        self.phase = "connected"
+        return None
+
+    def _dial(self) -> Deferred[Any]:
+        """A new connection to the present back-end; the connect's own timeout bounds it."""
+        self.log.stamp("connect_time", "pre")
+        self._dialling = True
+        self.connection.timer.limit = FOREVER
+        return self.proxy.client.connect(self.backend).addCallbacks(self._connected, self._connect_failed)
+
+    def _dialled(self) -> None:
+        self._dialling = False
+        self._await_router()
+        self.log.stamp("connect_time", "post")
+
+    def _connected(self, link: BackendConnection) -> None:
+        self._dialled()
+        self.link = link
+        self.phase = "connected"
+
+    def _connect_failed(self, failure: Failure) -> Any:
+        failure.trap(ConnectFailed)
+        self._dialled()
+        service, self.service = self.service, None
+        given_back = self.router.checkin_service(
+            self.domain_group, service, "connecting", failure.value.what, self.request, self.state  # type: ignore[attr-defined]
+        )
+        return then(given_back, lambda _: self.checkout())
+
+    # -- the way there and back ------------------------------------------------------------------------------------
+
+    def forward(self) -> Any:
+        """Send the request on and its response home. For the chain's last stage; returns `TAKEN`, or a Deferred."""
+        relay = self._relay = Relay(self)
+        return relay.prepare()
+
+    def redial(self) -> None:
+        """The relay's pooled connection was dead: the same request once more, on a fresh one (rule 23)."""
+        self.link = None
+        self.phase = "checkout"
+        self.connection.handler = self
+        self.wait(self._dial(), self._redialled)
+
+    def _redialled(self, _: Any) -> None:
+        assert self._relay is not None
+        self._relay.resend()
+
+    def completed(self, reusable: bool, keep: bool) -> None:
+        """The response is out, whole. `reusable`: the back-end's connection can serve others."""
+        link, self.link = self.link, None
+        if link is not None:
+            self._count(link)
+            if reusable:
+                self.proxy.client.release(link)
+            else:
+                link.drop()
+        connection = self.connection
+        self._end("normal", "normal")
+        connection.finish(keep)
+
+    def broken(self, reason: Reason) -> None:
+        """A part of the response is out, and the rest cannot follow (rule 21)."""
+        connection = self.connection
+        self._drop_link()
+        self._end("error", reason)
+        connection.break_off()
+
+    def tunnel_ended(self, reason: Reason | None) -> None:
+        """The byte pipe, which this exchange became, has ended, and both connections with it."""
+        if self.link is not None:
+            self._count(self.link)
+            self.link = None
+        self._end("normal" if reason is None else "error", "normal" if reason is None else reason)
+
+    def _drop_link(self) -> None:
+        link, self.link = self.link, None
+        if link is not None:
+            self._count(link)
+            link.drop()
+
+    def _count(self, link: BackendConnection) -> None:
+        self.request.bytes_received = link.received
+        self.request.bytes_sent = link.sent
+
+    # -- what the client's connection tells, while no relay listens ---------------------------------------------------
+
+    def client_lost(self) -> None:
+        """The client is gone: nothing is waited for any more."""
+        self._gone = True
+        self.fail(("upstream", "closed"))
+
+    def timed_out(self) -> None:
+        """The router, or a stage, did not answer in time."""
+        self._give_up()
+        if self._failure is not None:  # not even for the error page
+            log.error("error_page did not answer in time")
+            self._send(ErrorPage(entry(self._failure).status), self._failure)
+        else:
+            self.fail(("undefined", "router_timeout"))
+
+    def client_full(self) -> None:
+        """Nothing is being written yet; a relay looks for itself."""
+
+    def client_drained(self) -> None:
+        """As `client_full`."""
+
+    def client_eof(self) -> None:
+        """A request that is whole still gets its answer."""
+
+    def request_body(self, pieces: list[Any], ended: bool, trailers: bytes) -> None:
+        """Not before a relay asks for it."""
+
+    def bad_body(self, what: str) -> None:
+        """Not before a relay asks for the body."""
+
+    def tunnel_data(self, data: bytes) -> None:
+        """Not before there is a tunnel."""
+
+    # -- answers that are not a back-end's ---------------------------------------------------------------------------
+
+    def crashed(self, where: str) -> None:
+        log.failure("{where} raised", where=where)
+        self.fail("crashed")
+
+    def fail(self, reason: Reason, code: int | None = None) -> None:
+        """The request ends with `reason`: with the router's page, if the client is there to see it."""
+        if self._ended:
+            return
+        self._give_up()
+        self._drop_link()
+        if self._gone:
+            self._end("error", reason)
+            return
+        self.connection.handler = self
+        self._failure = reason
+        request = self.request
+        request.suggested_code = code
+        try:
+            answer = self.router.error_page(reason, self.domain_group, request, self.state)
+            if isinstance(answer, PENDING):
+                self._await_router()
+                waiting = self._waiting = deferred_of(answer)
+                waiting.addBoth(self._page_came, reason, waiting)
+                return
+        except Exception:
+            log.failure("error_page raised")
+            answer = ErrorPage(entry(reason).status)
+        self._send(answer, reason)
+
+    def _page_came(self, answer: Any, reason: Reason, waiting: Deferred[Any]) -> None:
+        if self._waiting is not waiting:
+            return
+        self._waiting = None
+        if isinstance(answer, Failure):
+            log.failure("error_page failed", answer)
+            answer = ErrorPage(entry(reason).status)
+        self._send(answer, reason)
+
+    def _send(self, answer: Any, reason: Reason | None) -> None:
+        """Send a page: the router's for `reason`, or without one a stage's answer."""
+        connection = self.connection
+        connection.skip_body()
+        if self._ended:
+            return
+        keep = not connection.body_pending and self.may_keep and not _rejection(reason)
+        method = self.head.method
+        try:
+            if not isinstance(answer, ErrorPage):
+                raise TypeError(f"error_page returned {answer!r}, which is no ErrorPage")
+            lines, whole = page(answer, method, keep)
+        except Exception:
+            if reason is None:  # a stage's answer: now it is an error, and the router may say how it looks
+                self.crashed("an answer that cannot be sent")
+                return
+            log.failure("an error page that cannot be sent")
+            answer = ErrorPage(entry(reason).status)
+            lines, whole = page(answer, method, keep)
+        self.request.responded(answer.code, lines)
+        connection.write(whole)
+        if reason is None:
+            self._end("normal", "normal")
+        else:
+            self._end("error", reason)
+        connection.finish(keep)
+
+    @property
+    def may_keep(self) -> bool:
+        """Whether the client keeps its connection open after this request."""
+        return self.tokens is not None and persistent(self.tokens, self.head.minor)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def _end(self, status: str, service_state: Reason) -> None:
+        """The final ``checkin_service``, and ``terminate``. The connections are the caller's business."""
+        self._ended = True
+        self._relay = None
+        request, state = self.request, self.state
+        self.log.events.append((self.proxy.seconds(), "responded", None))
+        try:
+            given_back = self.router.checkin_service(
+                self.domain_group, self.service, self.phase, service_state, request, state
+            )
+            if isinstance(given_back, PENDING):
+                deferred_of(given_back).addErrback(_logged, "checkin_service").addCallback(
+                    lambda _: self._terminate(status)
+                )
+                return
+        except Exception:
+            log.failure("checkin_service raised")
+        self._terminate(status)
+
+    def _terminate(self, status: str) -> None:
+        request = self.request
+        try:
+            last = self.router.terminate(status, request, self.state)
+            if isinstance(last, PENDING):
+                deferred_of(last).addErrback(_logged, "terminate")
+        except Exception:
+            log.failure("terminate raised")
+        request.exchange = None  # no cycle is left for the collector
+
+
+def _rejection(reason: Reason | None) -> bool:
+    """Whether the client's own message is to blame: it is answered, and its connection closed."""
+    return reason in _REJECTIONS if isinstance(reason, str) else reason is not None and reason[0] == "upstream"
+
+
+def _logged(failure: Failure, where: str) -> None:
+    log.failure("{where} failed", failure, where=where)

@@ -1,0 +1,176 @@
+"""`ProxyFactory`: the Twisted protocol factory, and what all exchanges of one proxy share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from email.utils import formatdate
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+from zope.interface.verify import verifyObject
+
+from vegurtx.interfaces import IRouter
+from vegurtx.middleware import default_middlewares
+from vegurtx.net.client import BackendClient
+from vegurtx.net.server import ClientConnection
+from vegurtx.net.timer import FOREVER
+from vegurtx.proxy.exchange import Exchange
+from vegurtx.proxy.ids import RequestIds
+from vegurtx.proxy.intake import READ, TAKE
+from vegurtx.proxy.upstream import own_names
+from vegurtx.settings import Settings
+from vegurtx.wire.errors import BadHead
+from vegurtx.wire.limits import BodyLimits, RequestLimits, ResponseLimits
+from vegurtx.wire.request import RequestHead, RequestParser
+
+_STATUS_LINES = {
+    400: b"400 Bad Request",
+    408: b"408 Request Timeout",
+    414: b"414 URI Too Long",
+    431: b"431 Request Header Fields Too Large",
+    505: b"505 HTTP Version Not Supported",
+}
+
+
+class ProxyFactory(Factory):
+    """A proxy in front of whatever `router` says, for any Twisted endpoint.
+
+    :param router: provides `IRouter`; one object serves all requests.
+    :param settings: a `Settings`, or a mapping of settings by name; the defaults where it says nothing.
+    :param middlewares: the chain (objects that provide `IMiddleware`, or functions of the request); without it,
+        `default_middlewares()`.
+    :param reactor: the reactor; without it, the global one.
+    :raises zope.interface.Invalid: the router does not provide `IRouter`.
+    :raises SettingsError: a setting is unknown or not in its bounds.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        router: Any,
+        settings: Settings | Mapping[str, Any] | None = None,
+        middlewares: Iterable[Any] | None = None,
+        *,
+        reactor: Any = None,
+    ) -> None:
+        verifyObject(IRouter, router)
+        if not isinstance(settings, Settings):
+            settings = Settings.from_mapping(settings or {})
+        if reactor is None:
+            from twisted.internet import reactor
+        self.settings = settings
+        self.router = router
+        self.reactor = reactor
+        #: the clock of all timeouts, and the one of the day; seconds
+        self.seconds = reactor.seconds
+        self.wall = time.time
+        #: whether each response is to be the last of its connection
+        self.draining = False
+        chain = default_middlewares() if middlewares is None else list(middlewares)
+        self.stages = tuple(getattr(stage, "execute", stage) for stage in chain)
+        self.connections: set[ClientConnection] = set()
+        self._read_limits(settings)
+        self._read_names(settings)
+        self.new_id = RequestIds().new
+        self.client = BackendClient(
+            reactor,
+            connect_timeout=settings.downstream_connect_timeout / 1000,
+            idle_timeout=settings.pool_idle_timeout,
+            per_backend=settings.pool_max_idle_per_backend,
+            total=settings.pool_max_idle,
+            limits=ResponseLimits(
+                status_line=settings.max_client_status_length,
+                field_line=settings.max_client_header_length,
+                cookie=settings.max_client_cookie_length,
+                fields=settings.max_response_headers,
+            ),
+            body_limits=self.body_limits,
+            buffer_size=settings.client_tcp_buffer_limit,
+            socket_options=settings.extra_socket_options,
+        )
+
+    def _read_limits(self, settings: Settings) -> None:
+        self.request_limits = RequestLimits(
+            line=settings.max_request_line_length,
+            name=settings.max_header_name_length,
+            value=settings.max_header_value_length,
+            fields=settings.max_headers,
+            head=settings.max_head_length,
+        )
+        self.body_limits = BodyLimits(
+            chunk_line=settings.max_chunk_line_length,
+            name=settings.max_header_name_length,
+            value=settings.max_header_value_length,
+            fields=settings.max_headers,
+        )
+        #: seconds; rule 24
+        self.idle_limit = settings.timeout / 1000 or FOREVER
+        self.router_limit = settings.router_timeout / 1000 or FOREVER
+        self.response_limit = settings.downstream_timeout or FOREVER
+        self.body_limit = settings.idle_timeout or FOREVER
+        self.linger_limit = settings.linger_timeout
+        self.rest = min(self.idle_limit, self.router_limit, self.response_limit, self.body_limit)
+        self.max_connect_tries = settings.max_connect_tries
+        self.retry_buffer_limit = settings.retry_buffer_limit
+        self._trusted = [ip_network(network) for network in settings.trusted_proxies]
+
+    def _read_names(self, settings: Settings) -> None:
+        """The fields whose names are settings: they are patterns once, not per request."""
+        key = self.request_id_key = settings.request_id_name.lower().encode("ascii")
+        self.request_id_max_size = settings.request_id_max_size
+        self.request_id_line = b"%b: %%b\r\n" % settings.request_id_name.encode("ascii")
+        times = [settings.start_time_header, settings.connect_time_header, settings.route_time_header]
+        self.time_lines = b"".join(b"%b: %%d\r\n" % name.encode("ascii") for name in times)
+        time_keys = {name.lower().encode("ascii") for name in times}
+        self.own_names = own_names({key, *time_keys})
+        self.parser = RequestParser(self.request_limits, TAKE | time_keys, READ | {key})
+
+    # -- Twisted's side ---------------------------------------------------------------------------------------------
+
+    def buildProtocol(self, addr: IAddress | None) -> ClientConnection:
+        """A client has connected."""
+        connection = ClientConnection(self)
+        connection.factory = self
+        return connection
+
+    def stop(self) -> None:
+        """End all connections at once, and leave no delayed call."""
+        for connection in list(self.connections):
+            connection.abort()
+        self.client.stop()
+
+    # -- what the clients' connections ask --------------------------------------------------------------------------
+
+    def begin(self, connection: ClientConnection, head: RequestHead) -> None:
+        """A request's head is here."""
+        Exchange(self, connection, head).start()
+
+    def opened(self, connection: ClientConnection) -> None:
+        """A client's connection stands."""
+        self.connections.add(connection)
+
+    def closed(self, connection: ClientConnection) -> None:
+        """A client's connection is gone."""
+        self.connections.discard(connection)
+
+    def rejection(self, error: BadHead) -> bytes:
+        """The proxy's own page for what is no request (rules 1, 3, 4): no router sees it."""
+        status = _STATUS_LINES.get(error.status, _STATUS_LINES[400])
+        date = formatdate(self.wall(), usegmt=True).encode("ascii")
+        return (
+            b"HTTP/1.1 %b\r\nDate: %b\r\nServer: vegur\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % (status, date)
+        )
+
+    def trusts(self, peer: Any) -> bool:
+        """Whether the forwarding fields that `peer` brings are believed (rule 12)."""
+        if not self._trusted:
+            return True
+        try:
+            address = ip_address(str(getattr(peer, "host", "")).removeprefix("::ffff:"))
+        except ValueError:
+            return False
+        return any(address in network for network in self._trusted)

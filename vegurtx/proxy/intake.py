@@ -1,0 +1,163 @@
+"""What a request's head says about itself, before anybody is asked where it goes.
+
+Host, target, framing and connection options (rules 2, 5, 8, 9). What is wrong is remembered, not raised: the router's
+``init`` comes first, and the stage whose matter it is raises it (see "Who sees a rejection").
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from vegurtx.errors import RouteError
+from vegurtx.wire.errors import BadFraming
+from vegurtx.wire.fields import token_list, upgrade_list
+from vegurtx.wire.framing import request_framing
+from vegurtx.wire.request import RequestHead
+from vegurtx.wire.target import parse_host, parse_target
+
+if TYPE_CHECKING:
+    from vegurtx.net.server import ClientConnection
+
+#: fields whose lines never go on as they came: they end here, or we write them anew
+TAKE = frozenset(
+    {
+        b"connection",
+        b"content_length",  # a look-alike, which some back-ends read as the real one
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"transfer_encoding",
+        b"upgrade",
+        b"via",
+        b"x-forwarded-for",
+        b"x-forwarded-peer-port",
+        b"x-forwarded-port",
+    }
+)
+#: fields that are read, and go on where they stand unless a rule says otherwise
+READ = frozenset({b"content-length", b"expect", b"host", b"transfer-encoding", b"x-forwarded-proto"})
+
+_EXPECTATION = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++[ \t]*+(?:[=;,]|\Z)")
+_CLOSE = frozenset({b"close"})
+_KEEP_ALIVE = frozenset({b"keep-alive"})
+NO_TOKENS: frozenset[bytes] = frozenset()
+_COMMON_TOKENS = {
+    b"keep-alive": _KEEP_ALIVE,
+    b"Keep-Alive": _KEEP_ALIVE,
+    b"close": _CLOSE,
+    b"Close": _CLOSE,
+}
+
+
+class HostMemo:
+    """What one value of ``Host`` means on one connection; clients seldom change it between requests."""
+
+    __slots__ = ("domain", "forwarded", "forwarded_for", "host", "peer", "problem", "proto", "trusted")
+
+    def __init__(self, host: bytes, connection: ClientConnection, proxy: Any) -> None:
+        self.host = host
+        self.domain = ""
+        self.problem: str | None = None
+        port: int | None = None
+        if not host:
+            self.problem = "empty_host"
+        else:
+            try:
+                self.domain, port = parse_host(host)
+            except ValueError:
+                self.problem = "bad_request"
+        secure = connection.tls is not None
+        #: behind a PROXY listener, the port that its header names
+        port = connection.destination_port or port or (443 if secure else 80)
+        #: the value of ``X-Forwarded-Proto``, or `None` to leave that field as it came
+        self.proto = "https" if secure or port == 443 else "http" if port == 80 else None
+        proto = "" if self.proto is None else f"X-Forwarded-Proto: {self.proto}\r\n"
+        #: the lines that each request with this host has
+        self.forwarded = f"X-Forwarded-Port: {port}\r\n{proto}".encode("ascii")
+        #: the client, as it is written into ``X-Forwarded-For``; and that line for a request that has none yet
+        self.peer = _address(connection.peer)
+        self.forwarded_for = b"X-Forwarded-For: %b\r\n" % self.peer
+        #: whether the forwarding fields that the client brings are believed
+        self.trusted: bool = proxy.trusts(connection.peer)
+
+
+def _address(peer: Any) -> bytes:
+    host = getattr(peer, "host", None)
+    if not isinstance(host, str):
+        return b"unknown"  # a UNIX socket's (RFC 7239 section 6.2)
+    return host.removeprefix("::ffff:").encode("ascii", "replace") if "." in host else host.encode("ascii", "replace")
+
+
+def connection_tokens(value: bytes | None) -> frozenset[bytes]:
+    """The options in a ``Connection`` field, lower case. Raises `ValueError` where it is malformed."""
+    if value is None:
+        return NO_TOKENS
+    common = _COMMON_TOKENS.get(value)
+    return frozenset(token_list(value)) if common is None else common
+
+
+def persistent(tokens: frozenset[bytes], minor: int) -> bool:
+    """Whether the sender of a head keeps its connection open after the message (RFC 9112 section 9.3)."""
+    if tokens is NO_TOKENS:
+        return minor == 1
+    return b"close" not in tokens and (minor == 1 or b"keep-alive" in tokens)
+
+
+def target_of(head: RequestHead) -> tuple[bytes, bytes | None]:
+    """The target for the back-end in origin-form, and the authority that takes the place of ``Host``.
+
+    :raises RouteError: ``bad_request`` (rules 1, 2).
+    """
+    if head.method == b"CONNECT":
+        raise RouteError("bad_request", 405)
+    try:
+        parsed = parse_target(head.method, head.target)
+    except ValueError:
+        raise RouteError("bad_request") from None
+    return parsed.origin, parsed.authority
+
+
+def framing_of(head: RequestHead) -> int:
+    """The body's length, or `CHUNKED`.
+
+    :raises RouteError: the framing fields are malformed or contradict each other (rule 5).
+    """
+    try:
+        return request_framing(head)
+    except BadFraming as error:
+        if error.what == "content_length":
+            raise RouteError("bad_request") from None
+        code = 501 if error.what == "unknown_coding" else None
+        raise RouteError(("upstream", "invalid_transfer_encoding"), code) from None
+
+
+def upgrade_of(head: RequestHead, tokens: frozenset[bytes]) -> bytes | None:
+    """The protocols that the client would upgrade to, without those that are not offered on (rule 9).
+
+    :raises RouteError: ``bad_request_header``.
+    """
+    if b"upgrade" not in tokens or head.minor == 0:
+        return None
+    value = head.known.get(b"upgrade")
+    try:
+        protocols = upgrade_list(value if value is not None else b"")
+    except ValueError:
+        raise RouteError("bad_request_header") from None
+    offered = [protocol for protocol in protocols if protocol.lower().partition(b"/")[0] not in (b"h2c", b"h2")]
+    return b", ".join(offered) if offered else None
+
+
+def continue_expected(head: RequestHead) -> bool:
+    """Whether the client waits for a ``100 Continue`` (rule 8; one that speaks HTTP/1.0 cannot).
+
+    :raises RouteError: it expects something else, or cannot say what.
+    """
+    value = head.known.get(b"expect", b"")
+    if not value:
+        return False
+    if value.lower() != b"100-continue":
+        raise RouteError("expectation_failed" if _EXPECTATION.match(value) else "bad_request_header")
+    return head.minor == 1

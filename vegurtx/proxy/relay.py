@@ -1,0 +1,419 @@
+"""One request's life: the half that moves bytes between the client's connection and the back-end's.
+
+It is told what both say, and writes to both. The request goes out with its head and first body bytes in one write, so
+does the response; bodies are passed on as they come and never copied; each side's full buffer stops the other side's
+reading.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vegurtx.errors import Reason
+from vegurtx.message import TAKEN
+from vegurtx.net.backend import BackendConnection
+from vegurtx.net.tunnel import Tunnel
+from vegurtx.pending import PENDING, then
+from vegurtx.proxy.downstream import (
+    interim_head,
+    response_fields,
+    response_head,
+    response_tokens,
+    switching_head,
+)
+from vegurtx.proxy.intake import persistent
+from vegurtx.proxy.upstream import upstream_fields, upstream_head
+from vegurtx.wire.chunked import encode_chunks, last_chunk
+from vegurtx.wire.framing import CHUNKED, UNTIL_CLOSE
+from vegurtx.wire.response import ResponseHead
+from vegurtx.wire.trailers import forwardable_trailers
+
+if TYPE_CHECKING:
+    from vegurtx.proxy.exchange import Exchange
+
+#: methods that may be sent again (RFC 9110 section 9.2.2)
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
+#: a page that is smaller is joined to its head: one buffer is cheaper to send than two
+_JOIN = 16384
+
+
+class Relay:
+    """Carries one exchange's bytes. Created when the back-end's connection stands."""
+
+    __slots__ = (
+        "_chunked_out",
+        "_continued",
+        "_ended",
+        "_exchange",
+        "_head",
+        "_held",
+        "_keep",
+        "_link",
+        "_rechunk",
+        "_replay",
+        "_replay_size",
+        "_responding",
+        "_reusable",
+        "_trailers",
+        "_uploaded",
+    )
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._link: Any = exchange.link
+        self._head = b""  # the request's, until it is written
+        self._chunked_out = exchange.framing == CHUNKED
+        self._uploaded = False
+        self._replay: list[Any] | None = None  # what has been sent, while it may have to be sent again
+        self._replay_size = 0
+        self._continued = False  # a 100 was passed on
+        self._responding = False  # the response's head is here
+        self._held: list[Any] | None = None  # body pieces behind a head that waits for the router
+        self._rechunk = False
+        self._keep = False
+        self._reusable = False
+        self._ended = False  # the response is whole
+        self._trailers = b""
+
+    # -- the request ----------------------------------------------------------------------------------------------
+
+    def prepare(self) -> Any:
+        """Ask the router what it adds to the request, and send it; `TAKEN`, or a Deferred of it."""
+        exchange = self._exchange
+        exchange.log.events.append((exchange.proxy.seconds(), "pre_proxy", None))
+        wanted = exchange.router.feature("peer_port", exchange.request, exchange.state)
+        if wanted is False:
+            return self._add(False)
+        return then(wanted, self._add)
+
+    def _add(self, peer_port: Any) -> Any:
+        exchange = self._exchange
+        lines = upstream_fields(exchange, flag(peer_port))
+        extra = exchange.router.additional_headers("upstream", exchange.log, exchange.request, exchange.state)
+        return then(extra, self._send, lines)
+
+    def _send(self, extra: Any, lines: bytes) -> Any:
+        exchange = self._exchange
+        head = self._head = upstream_head(exchange, lines, extra)
+        exchange.log.events.append((exchange.proxy.seconds(), "headers_formatted", None))
+        if exchange.head.method in _IDEMPOTENT and exchange.link is not None and exchange.link.reused:
+            self._replay = [head]
+        self._begin()
+        return TAKEN
+
+    def _begin(self) -> None:
+        exchange = self._exchange
+        link = self._link = exchange.link
+        assert link is not None
+        client = exchange.connection
+        if not link.alive:  # it died while the router was asked
+            self.backend_failed(("downstream", "closed"))
+            return
+        link.begin(self, exchange.head.method)
+        if not client.body_pending:
+            client.handler = self
+            self._uploaded = True
+            link.sent += len(self._head)
+            link.write(self._head)
+            self._head_sent(exchange.proxy.response_limit)
+            return
+        client.stream_body(self)
+        if self._head and link is exchange.link:  # nothing of the body was here to go with it
+            head, self._head = self._head, b""
+            link.sent += len(head)
+            link.write(head)
+            self._head_sent(exchange.proxy.body_limit)
+
+    def _head_sent(self, limit: float) -> None:
+        exchange = self._exchange
+        now = exchange.proxy.seconds()
+        exchange.log.events.append((now, "headers_sent", None))
+        exchange.log.events.append((now, "service_time", "pre"))
+        exchange.connection.timer.set(now, limit)
+
+    def request_body(self, pieces: list[Any], ended: bool, trailers: bytes) -> None:
+        """A part of the request's body."""
+        exchange = self._exchange
+        out = encode_chunks(pieces) if self._chunked_out else pieces
+        if ended and self._chunked_out:
+            out = [*out, last_chunk(forwardable_trailers(trailers))]
+        if self._replay is not None:
+            self._remember(out)
+        link = self._link
+        if self._head:
+            out = [self._head, *out]
+            self._head = b""
+            self._head_sent(exchange.proxy.body_limit)
+        link.sent += sum(map(len, out))
+        if len(out) == 1:
+            link.write(out[0])
+        else:
+            link.write_sequence(out)
+        now = exchange.proxy.seconds()
+        if not ended:
+            exchange.connection.timer.since = now
+            return
+        self._uploaded = True
+        exchange.log.events.append((now, "client_last_packet_sent", None))
+        if not self._responding:
+            exchange.connection.timer.set(now, exchange.proxy.response_limit)
+
+    def _remember(self, out: list[Any]) -> None:
+        assert self._replay is not None
+        self._replay_size += sum(map(len, out))
+        if self._replay_size > self._exchange.proxy.retry_buffer_limit:
+            self._replay = None
+        else:
+            self._replay.extend(out)
+
+    def resend(self) -> None:
+        """The same bytes once more, on the exchange's new connection."""
+        exchange = self._exchange
+        client = exchange.connection
+        link = self._link = exchange.link
+        assert link is not None and self._replay is not None
+        link.begin(self, exchange.head.method)
+        out, self._replay = self._replay, None
+        self._head = b""
+        link.sent += sum(map(len, out))
+        link.write_sequence(out)
+        self._head_sent(exchange.proxy.response_limit if self._uploaded else exchange.proxy.body_limit)
+        if client.body_pending:
+            client.stream_body(self)
+        else:
+            client.handler = self
+            self._uploaded = True
+
+    def bad_body(self, what: str) -> None:
+        """The client's chunked body is malformed: it can neither go on nor be answered by the back-end."""
+        self._failed(("upstream", ("bad_chunk", what)))
+
+    # -- the response ---------------------------------------------------------------------------------------------
+
+    def response(
+        self, head: ResponseHead, framing: int, first: list[Any], ended: bool, trailers: bytes
+    ) -> None:
+        """The final response's head, with what of the body came along."""
+        exchange = self._exchange
+        self._responding = True
+        self._replay = None
+        now = exchange.proxy.seconds()
+        exchange.log.events.append((now, "client_first_packet_recv", None))
+        exchange.connection.timer.set(now, exchange.proxy.body_limit)
+        exchange.request.responded(head.status, head.block)
+        try:
+            extra = exchange.router.additional_headers(
+                "downstream", exchange.log, exchange.request, exchange.state
+            )
+            if isinstance(extra, PENDING):
+                self._held = []
+                self._link.pause_reading()
+                exchange.wait(extra, lambda pairs: self._respond_later(pairs, head, framing))
+                self.response_body(first, ended, trailers)
+                return
+            out = self._head_for_client(extra, head, framing)
+        except Exception:
+            exchange.crashed("additional_headers")
+            return
+        self._respond(out, first, ended, trailers)
+
+    def _respond_later(self, extra: Any, head: ResponseHead, framing: int) -> None:
+        """The router took its time over the response's headers: the back-end waited, and its bytes here."""
+        exchange = self._exchange
+        out = self._head_for_client(extra, head, framing)
+        exchange.connection.timer.set(exchange.proxy.seconds(), exchange.proxy.body_limit)
+        held, self._held = self._held or [], None
+        link = self._link
+        self._respond(out, held, self._ended, self._trailers)
+        link.resume_reading()
+
+    def _head_for_client(self, extra: Any, head: ResponseHead, framing: int) -> bytes:
+        exchange = self._exchange
+        tokens = response_tokens(head)
+        old_client = exchange.head.minor == 0
+        unchunked = framing == CHUNKED and old_client
+        self._rechunk = framing == CHUNKED and not old_client
+        self._reusable = framing != UNTIL_CLOSE and persistent(tokens, head.minor)
+        self._keep = (
+            self._uploaded
+            and framing != UNTIL_CLOSE
+            and not unchunked
+            and not exchange.proxy.draining
+            and exchange.may_keep
+        )
+        length = framing if b"content-length" in head.repeated else None
+        lines = response_fields(head, tokens, unchunked, length)
+        return response_head(head, lines, extra, self._keep)
+
+    def _respond(self, out: bytes, first: list[Any], ended: bool, trailers: bytes) -> None:
+        client = self._exchange.connection
+        if client.full:
+            self._link.pause_reading()
+        body = self._chunks(first, ended, trailers) if self._rechunk else first
+        if not body:
+            client.write(out)
+        elif len(body) == 1 and len(body[0]) <= _JOIN:
+            client.write(out + body[0])
+        else:
+            client.write_sequence([out, *body])
+        if ended:
+            self._whole()
+
+    def response_body(self, pieces: list[Any], ended: bool, trailers: bytes) -> None:
+        """A part of the response's body."""
+        if self._held is not None:
+            self._held += pieces
+            self._ended = ended
+            self._trailers = trailers
+            return
+        exchange = self._exchange
+        client = exchange.connection
+        client.timer.since = exchange.proxy.seconds()
+        out = self._chunks(pieces, ended, trailers) if self._rechunk else pieces
+        if len(out) == 1:
+            client.write(out[0])
+        elif out:
+            client.write_sequence(out)
+        if ended:
+            self._whole()
+
+    def _chunks(self, pieces: list[Any], ended: bool, trailers: bytes) -> list[Any]:
+        out = encode_chunks(pieces)
+        return [*out, last_chunk(forwardable_trailers(trailers))] if ended else out
+
+    def _whole(self) -> None:
+        """The response has ended."""
+        exchange = self._exchange
+        now = exchange.proxy.seconds()
+        exchange.log.events.append((now, "client_last_packet_recv", None))
+        exchange.log.events.append((now, "service_time", "post"))
+        if exchange.connection.full and self._reusable:
+            self._link.resume_reading()
+        exchange.completed(self._reusable and self._uploaded, self._keep)
+
+    def interim(self, head: ResponseHead) -> None:
+        """A 1xx but 101 (rules 8, 17)."""
+        exchange = self._exchange
+        now = exchange.proxy.seconds()
+        self._replay = None
+        if head.status == 100:
+            if self._continued and exchange.deep_continue:
+                self._failed(("downstream", "non_terminal_status_after_continue"))
+                return
+            self._continued = True
+        exchange.connection.timer.since = now
+        if exchange.head.minor == 1:
+            exchange.connection.write(interim_head(head))
+
+    def switched(self, head: ResponseHead, rest: bytes) -> None:
+        """A 101 (rule 9)."""
+        exchange = self._exchange
+        if exchange.upgrade is None or not self._uploaded:
+            self._failed(("downstream", "invalid_status"))
+            return
+        self._replay = None
+        self._responding = True
+        exchange.request.responded(101, head.block)
+        try:
+            extra = exchange.router.additional_headers(
+                "downstream", exchange.log, exchange.request, exchange.state
+            )
+            if isinstance(extra, PENDING):
+                self._held = []
+                self._link.pause_reading()
+                exchange.wait(extra, lambda pairs: self._switch(pairs, head, rest))
+                return
+        except Exception:
+            exchange.crashed("additional_headers")
+            return
+        self._switch(extra, head, rest)
+
+    def _switch(self, extra: Any, head: ResponseHead, rest: bytes) -> None:
+        exchange = self._exchange
+        try:
+            lines = response_fields(head, response_tokens(head), False, None)
+            out = switching_head(head, lines, extra)
+        except Exception:
+            exchange.crashed("additional_headers")
+            return
+        exchange.connection.write(out)
+        self._link.resume_reading()
+        Tunnel(
+            exchange.connection,
+            self._link,
+            exchange.proxy.seconds,
+            exchange.proxy.body_limit,
+            exchange.tunnel_ended,
+        ).start(rest)
+
+    # -- what goes wrong --------------------------------------------------------------------------------------------
+
+    def _failed(self, reason: Reason) -> None:
+        if self._responding and self._held is None:
+            self._exchange.broken(reason)
+        else:
+            self._exchange.fail(reason)
+
+    def backend_failed(self, reason: Reason) -> None:
+        """The back-end is gone, or has said what is no response."""
+        link = self._link
+        if self._replay is not None and link.received == 0 and link.reused and not self._responding:
+            self._exchange.connection.hold_body()
+            self._exchange.redial()
+            return
+        self._failed(reason)
+
+    def client_lost(self) -> None:
+        """The client is gone: its request is of no use to anybody."""
+        self._exchange.client_lost()
+
+    def timed_out(self) -> None:
+        """Nothing came for as long as this phase allows (rule 24)."""
+        if self._responding:
+            self._failed(("undefined", "timeout"))
+        elif self._uploaded or self._link.full:
+            self._failed(("downstream", "timeout"))
+        else:
+            self._failed(("upstream", "timeout"))
+
+    # -- back-pressure ------------------------------------------------------------------------------------------------
+
+    def client_full(self) -> None:
+        """The client does not read what we write: the back-end waits."""
+        self._link.pause_reading()
+
+    def client_drained(self) -> None:
+        """It does again."""
+        self._exchange.connection.timer.since = self._exchange.proxy.seconds()
+        self._link.resume_reading()
+
+    def backend_full(self) -> None:
+        """The back-end does not read what we write: the client waits."""
+        if not self._uploaded:
+            self._exchange.connection.pause_reading()
+
+    def backend_drained(self) -> None:
+        """It does again."""
+        self._exchange.connection.timer.since = self._exchange.proxy.seconds()
+        self._exchange.connection.resume_reading()
+
+    # -- what belongs to a tunnel -------------------------------------------------------------------------------------
+
+    def client_eof(self) -> None:
+        """A request that is whole still gets its answer."""
+
+    def backend_eof(self) -> None:
+        """The back-end's connection says by itself whether its response was whole."""
+
+    def tunnel_data(self, data: bytes) -> None:
+        """Not before there is a tunnel."""
+
+
+def flag(value: Any) -> bool:
+    """A feature's value.
+
+    :raises TypeError: it is no bool.
+    """
+    if value is True or value is False:
+        return value
+    raise TypeError(f"feature returned {value!r}, which is no bool")

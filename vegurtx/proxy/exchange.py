@@ -172,7 +172,7 @@ class Exchange:
             connection.expect_body(self.framing)
         try:
             state = self.router.init(self.accepted_at, self.request)
-            if isinstance(state, PENDING):
+            if PENDING[state.__class__]:
                 self.wait(state, self._initialised)
                 return
         except RouteError as error:
@@ -203,7 +203,7 @@ class Exchange:
                 outcome = stage(request)
             if outcome is TAKEN:
                 return
-            if isinstance(outcome, PENDING):
+            if PENDING[outcome.__class__]:
                 self.wait(outcome, self._run)
                 return
             if not isinstance(outcome, Response):
@@ -452,7 +452,7 @@ class Exchange:
         request.suggested_code = code
         try:
             answer = self.router.error_page(reason, self.domain_group, request, self.state)
-            if isinstance(answer, PENDING):
+            if PENDING[answer.__class__]:
                 self._await_router()
                 waiting = self._waiting = deferred_of(answer)
                 waiting.addBoth(self._page_came, reason, waiting)
@@ -477,7 +477,7 @@ class Exchange:
         connection.skip_body()
         if self._ended:
             return
-        keep = not connection.body_pending and self.may_keep and not _rejection(reason)
+        keep = not (connection.body_pending or connection.eof or _rejection(reason)) and self.may_keep
         method = self.head.method
         try:
             if not isinstance(answer, ErrorPage):
@@ -515,7 +515,7 @@ class Exchange:
             given_back = self.router.checkin_service(
                 self.domain_group, self.service, self.phase, service_state, request, state
             )
-            if isinstance(given_back, PENDING):
+            if PENDING[given_back.__class__]:
                 deferred_of(given_back).addErrback(_logged, "checkin_service").addCallback(
                     lambda _: self._terminate(status)
                 )
@@ -528,7 +528,7 @@ class Exchange:
         request = self.request
         try:
             last = self.router.terminate(status, request, self.state)
-            if isinstance(last, PENDING):
+            if PENDING[last.__class__]:
                 deferred_of(last).addErrback(_logged, "terminate")
         except Exception:
             log.failure("terminate raised")

@@ -26,6 +26,8 @@ from vegurtx.wire.errors import BadHead
 from vegurtx.wire.limits import BodyLimits, RequestLimits, ResponseLimits
 from vegurtx.wire.request import RequestHead, RequestParser
 
+#: seconds; for what needs a number
+_NO_LIMIT = 86_400.0
 _STATUS_LINES = {
     400: b"400 Bad Request",
     408: b"408 Request Timeout",
@@ -78,7 +80,7 @@ class ProxyFactory(Factory):
         self.new_id = RequestIds().new
         self.client = BackendClient(
             reactor,
-            connect_timeout=settings.downstream_connect_timeout / 1000,
+            connect_timeout=settings.downstream_connect_timeout / 1000 or _NO_LIMIT,
             idle_timeout=settings.pool_idle_timeout,
             per_backend=settings.pool_max_idle_per_backend,
             total=settings.pool_max_idle,

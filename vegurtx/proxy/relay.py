@@ -205,7 +205,7 @@ class Relay:
             extra = exchange.router.additional_headers(
                 "downstream", exchange.log, exchange.request, exchange.state
             )
-            if isinstance(extra, PENDING):
+            if PENDING[extra.__class__]:
                 self._held = []
                 self._link.pause_reading()
                 exchange.wait(extra, lambda pairs: self._respond_later(pairs, head, framing))
@@ -240,6 +240,7 @@ class Relay:
             and not unchunked
             and not exchange.proxy.draining
             and exchange.may_keep
+            and not exchange.connection.eof
         )
         length = framing if b"content-length" in head.repeated else None
         lines = response_fields(head, tokens, unchunked, length)
@@ -318,7 +319,7 @@ class Relay:
             extra = exchange.router.additional_headers(
                 "downstream", exchange.log, exchange.request, exchange.state
             )
-            if isinstance(extra, PENDING):
+            if PENDING[extra.__class__]:
                 self._held = []
                 self._link.pause_reading()
                 exchange.wait(extra, lambda pairs: self._switch(pairs, head, rest))

@@ -297,6 +297,7 @@ class BackendConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
+        self.write = self.write_sequence = _to_nobody
         clean = reason.check(ConnectionDone) is not None
         if self._reading is Reading.UNTIL_CLOSE and clean and self._receiver is not None:
             self.readConnectionLost()
@@ -341,3 +342,6 @@ class BackendConnection(Protocol):
             transport: Any = self.transport
             transport.resumeProducing()
 
+
+def _to_nobody(data: Any) -> None:
+    """Where bytes go once the connection is gone; uvloop's own `write` raises then."""

@@ -18,6 +18,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from vegurtx.net.endpoints import tls_details
 from vegurtx.net.timer import Timer
 from vegurtx.wire.chunked import ChunkedDecoder
 from vegurtx.wire.errors import BadChunk, BadHead
@@ -82,6 +83,7 @@ _WAIT = Reading.WAIT
 _LINGER = Reading.LINGER
 _TUNNEL = Reading.TUNNEL
 _CLOSED = Reading.CLOSED
+_UNKNOWN = object()
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -112,10 +114,10 @@ class ClientConnection(Protocol):
         self.timer = Timer(listener.reactor, self._expired, listener.rest)
         #: what the exchanges of this connection remember for the next one (see `vegurtx.proxy.intake`)
         self.memo: Any = None
-        #: who is there: Twisted addresses, and what is known of the client's TLS (`None` on plain connections)
+        #: who is there: Twisted addresses
         self.peer: Any = None
         self.local: Any = None
-        self.tls: Any = None
+        self._tls: Any = _UNKNOWN
         #: behind a PROXY listener: the proxy that connected to us, and the port that its header names
         self.proxy_peer: Any = None
         self.destination_port: int | None = None
@@ -131,6 +133,13 @@ class ClientConnection(Protocol):
         listener = self._listener
         self.timer.set(listener.seconds(), listener.idle_limit)
         listener.opened(self)
+
+    @property
+    def tls(self) -> Any:
+        """What is known of the client's TLS, once it has said something; `None` on plain connections."""
+        if self._tls is _UNKNOWN:
+            self._tls = tls_details(self.transport)
+        return self._tls
 
     # -- bytes from the client ------------------------------------------------------------------------------------
 
@@ -388,6 +397,7 @@ class ClientConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
+        self.write = self.write_sequence = _to_nobody
         self.timer.stop()
         self._held.clear()
         self._lost()
@@ -450,6 +460,10 @@ class ClientConnection(Protocol):
             self._paused = False
             transport: Any = self.transport
             transport.resumeProducing()
+
+
+def _to_nobody(data: Any) -> None:
+    """Where bytes go once the connection is gone; uvloop's own `write` raises then."""
 
 
 class _Sink:

@@ -15,6 +15,7 @@ from zope.interface.verify import verifyObject
 from vegurtx.interfaces import IRouter
 from vegurtx.middleware import default_middlewares
 from vegurtx.net.client import BackendClient
+from vegurtx.net.endpoints import pause_accepting, resume_accepting
 from vegurtx.net.server import ClientConnection
 from vegurtx.net.timer import FOREVER
 from vegurtx.proxy.exchange import Exchange
@@ -75,6 +76,8 @@ class ProxyFactory(Factory):
         chain = default_middlewares() if middlewares is None else list(middlewares)
         self.stages = tuple(getattr(stage, "execute", stage) for stage in chain)
         self.connections: set[ClientConnection] = set()
+        self._ports: list[Any] = []
+        self._crowded = False
         self._read_limits(settings)
         self._read_names(settings)
         self.new_id = RequestIds().new
@@ -139,6 +142,12 @@ class ProxyFactory(Factory):
         connection.factory = self
         return connection
 
+    def accepts_on(self, port: Any) -> None:
+        """`port` (an `IListeningPort`) takes clients for us: it waits while there are `max_connections`."""
+        self._ports.append(port)
+        if self._crowded:
+            pause_accepting(port)
+
     def stop(self) -> None:
         """End all connections at once, and leave no delayed call."""
         for connection in list(self.connections):
@@ -154,10 +163,18 @@ class ProxyFactory(Factory):
     def opened(self, connection: ClientConnection) -> None:
         """A client's connection stands."""
         self.connections.add(connection)
+        if len(self.connections) >= self.settings.max_connections and not self._crowded:
+            self._crowded = True
+            for port in self._ports:
+                pause_accepting(port)
 
     def closed(self, connection: ClientConnection) -> None:
         """A client's connection is gone."""
         self.connections.discard(connection)
+        if self._crowded and len(self.connections) < self.settings.max_connections:
+            self._crowded = False
+            for port in self._ports:
+                resume_accepting(port)
 
     def rejection(self, error: BadHead) -> bytes:
         """The proxy's own page for what is no request (rules 1, 3, 4): no router sees it."""

@@ -109,12 +109,18 @@ def persistent(tokens: frozenset[bytes], minor: int) -> bool:
 def target_of(head: RequestHead) -> tuple[bytes, bytes | None]:
     """The target for the back-end in origin-form, and the authority that takes the place of ``Host``.
 
-    :raises RouteError: ``bad_request`` (rules 1, 2).
+    :raises RouteError: ``bad_request``, or ``empty_host`` beside an absolute target (rules 1, 2).
     """
     if head.method == b"CONNECT":
         raise RouteError("bad_request", 405)
     try:
         parsed = parse_target(head.method, head.target)
+        if parsed.authority is not None:
+            # the authority takes the place of a Host that must be good all the same (RFC 9112 section 3.2)
+            given = head.known.get(b"host", b"")
+            if not given:
+                raise RouteError("empty_host")
+            parse_host(given)
     except ValueError:
         raise RouteError("bad_request") from None
     return parsed.origin, parsed.authority

@@ -227,6 +227,11 @@ class ClientConnection(Protocol):
         """Whether a part of the present request has yet to come, or to be taken."""
         return self._reading is _BODY
 
+    @property
+    def holding(self) -> bool:
+        """Whether bytes wait here that nobody is ready for: a later request, or the beginning of one."""
+        return bool(self._held)
+
     def stream_body(self, handler: Handler) -> None:
         """From now on `handler.request_body` gets the body; what is here already, at once."""
         self.handler = handler
@@ -355,9 +360,12 @@ class ClientConnection(Protocol):
         """End in a way that no client takes for a clean end (rule 21): what was written goes out, then a reset."""
         if self._reading is _CLOSED:
             return
-        handle = getattr(self.transport, "getHandle", lambda: None)()
+        transport: Any = self.transport
+        handle = getattr(transport, "getHandle", lambda: None)()
         if handle is not None and hasattr(handle, "setsockopt"):
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if hasattr(transport, "_shouldShutdown"):
+            transport._shouldShutdown = False  # Twisted's would say a clean end (FIN) before the reset
         self._close()
 
     def abort(self) -> None:
@@ -472,5 +480,8 @@ class _Sink:
     def request_body(self, pieces: list[Any], ended: bool, trailers: bytes) -> None:
         """Drop it."""
 
-    bad_body = tunnel_data = request_body
+    def bad_body(self, what: str) -> None:
+        """It was not wanted anyway."""
+
+    tunnel_data = request_body
     client_eof = client_lost = client_full = client_drained = timed_out = lambda self: None

@@ -33,10 +33,10 @@ def response_tokens(head: ResponseHead) -> frozenset[bytes]:
         return frozenset({b"close"})
 
 
-def response_fields(head: ResponseHead, tokens: frozenset[bytes], unchunked: bool, length: int | None) -> bytes:
+def response_fields(head: ResponseHead, tokens: frozenset[bytes], unchunked: bool, length: bytes | None) -> bytes:
     """The field lines of a response to the client; all but what the router adds and the last, `Connection`.
 
-    :param unchunked: the body goes out without its coding: the client speaks HTTP/1.0.
+    :param unchunked: the body, if there is one, goes out without its coding: the client speaks HTTP/1.0.
     :param length: the one length which a repeated `Content-Length` stands for; else `None`.
     """
     known = head.known
@@ -47,7 +47,7 @@ def response_fields(head: ResponseHead, tokens: frozenset[bytes], unchunked: boo
         drop |= {b"transfer-encoding", b"trailer"}
     if length is not None:
         drop |= {b"content-length"}
-        special = b"Content-Length: %d\r\n" % length
+        special = b"Content-Length: %b\r\n" % length
     if drop:
         rest = without(rest, drop)
     if (head.status == 426 or head.status == 101) and b"upgrade" in known:

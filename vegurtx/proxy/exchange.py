@@ -477,7 +477,8 @@ class Exchange:
         connection.skip_body()
         if self._ended:
             return
-        keep = not (connection.body_pending or connection.eof or _rejection(reason)) and self.may_keep
+        last = connection.eof and not connection.holding
+        keep = not (connection.body_pending or last or _rejection(reason)) and self.may_keep
         method = self.head.method
         try:
             if not isinstance(answer, ErrorPage):

@@ -21,9 +21,10 @@ from vegurtx.proxy.downstream import (
     response_tokens,
     switching_head,
 )
-from vegurtx.proxy.intake import persistent
+from vegurtx.proxy.intake import NO_TOKENS, persistent
 from vegurtx.proxy.upstream import upstream_fields, upstream_head
 from vegurtx.wire.chunked import encode_chunks, last_chunk
+from vegurtx.wire.fields import without
 from vegurtx.wire.framing import CHUNKED, UNTIL_CLOSE
 from vegurtx.wire.response import ResponseHead
 from vegurtx.wire.trailers import forwardable_trailers
@@ -136,7 +137,9 @@ class Relay:
         exchange = self._exchange
         out = encode_chunks(pieces) if self._chunked_out else pieces
         if ended and self._chunked_out:
-            out = [*out, last_chunk(forwardable_trailers(trailers))]
+            if trailers:  # what the head's Connection names is hop-by-hop here too
+                trailers = without(forwardable_trailers(trailers), exchange.tokens or NO_TOKENS)
+            out = [*out, last_chunk(trailers)]
         if self._replay is not None:
             self._remember(out)
         link = self._link
@@ -240,10 +243,11 @@ class Relay:
             and not unchunked
             and not exchange.proxy.draining
             and exchange.may_keep
-            and not exchange.connection.eof
+            and (not exchange.connection.eof or exchange.connection.holding)
         )
-        length = framing if b"content-length" in head.repeated else None
-        lines = response_fields(head, tokens, unchunked, length)
+        # not `framing`: that is 0 where the length is only told (HEAD, 304)
+        length = head.repeated[b"content-length"][0] if b"content-length" in head.repeated else None
+        lines = response_fields(head, tokens, old_client and b"transfer-encoding" in head.known, length)
         return response_head(head, lines, extra, self._keep)
 
     def _respond(self, out: bytes, first: list[Any], ended: bool, trailers: bytes) -> None:

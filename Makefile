@@ -1,0 +1,72 @@
+# Everything here makes its own virtual environment: Python, make and a package index are enough.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# How many tests run at once.
+JOBS ?= 2
+TESTS ?= tests
+
+# An ordinary `pip install -e .` hides the plugin from twistd.
+EDITABLE = --config-settings editable_mode=compat
+
+.PHONY: help demo test test-slow check format bench-wire docs-settings clean
+
+help:
+	@echo "make demo           two demo back-ends and the proxy before them, on 8080"
+	@echo "make test           all tests but the slow ones, on both reactors (TESTS=tests/net, JOBS=2)"
+	@echo "make test-slow      the slow tests: gigabytes, load, the built wheel"
+	@echo "make check          ruff, mypy, import contracts"
+	@echo "make format         let ruff put files into shape"
+	@echo "make bench-wire     what reading and writing heads costs"
+	@echo "make docs-settings  write docs/settings.md from the settings' definition"
+	@echo "make clean          remove everything that was made here"
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "vegurtx needs Python 3.11 or newer; name one with make PYTHON=..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	    || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments; Debian has that in python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.runs: setup.py pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet $(EDITABLE) -e .
+	@touch $@
+
+$(VENV)/.develops: setup.py pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet $(EDITABLE) -e ".[dev]"
+	@touch $@ $(VENV)/.runs
+
+demo: $(VENV)/.runs
+	@exec $(BIN)/python -m vegurtx demo --router examples.toy_router.ToyRouter
+
+# Without a test to run pytest ends with 5, and make with it.
+test: $(VENV)/.develops
+	VEGURTX_TEST_REACTOR=epoll $(BIN)/python -m pytest -q -n $(JOBS) -m "not slow" $(TESTS)
+	VEGURTX_TEST_REACTOR=uvloop $(BIN)/python -m pytest -q -n $(JOBS) -m "not slow" $(TESTS)
+
+test-slow: $(VENV)/.develops
+	VEGURTX_TEST_REACTOR=epoll $(BIN)/python -m pytest -q -m slow $(TESTS)
+	VEGURTX_TEST_REACTOR=uvloop $(BIN)/python -m pytest -q -m slow $(TESTS)
+
+check: $(VENV)/.develops
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.develops
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-wire: $(VENV)/.develops
+	$(BIN)/python benchmarks/bench_wire.py
+
+docs-settings: $(VENV)/.runs
+	$(BIN)/python -m vegurtx settings-docs > docs/settings.md.new
+	mv docs/settings.md.new docs/settings.md
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf _trial_temp* twistd.pid twistd.log* twisted/plugins/dropin.cache
+	find vegurtx tests twisted examples benchmarks -name __pycache__ -prune -exec rm -rf {} +

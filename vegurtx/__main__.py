@@ -1,0 +1,6 @@
+"""``python -m vegurtx``."""
+
+from vegurtx.cli.main import main
+
+if __name__ == "__main__":
+    main()

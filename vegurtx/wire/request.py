@@ -1,0 +1,130 @@
+"""Reads a whole request head in one go: one pattern checks it, one split takes out what a proxy reads.
+
+The first thing that happens to a client's bytes after ``net`` received them. A head that is not all there
+goes through ``partial`` first; what is wrong with a bad one is also found there, so that the fast way needs
+no error handling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from .grammar import TARGET, TOKEN, field_lines
+from .limits import DEFAULT_REQUEST_LIMITS, RequestLimits
+from .partial import RequestHeadBuffer
+from .picking import FieldPicker, Known, Repeated
+
+TAKE = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"keep-alive",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Framing and hop-by-hop fields: what a proxy must read and must not forward as it came."""
+
+READ = frozenset({b"host"})
+"""What a proxy must read and forwards as it came."""
+
+
+class RequestHead:
+    """A request head that keeps the grammar and the limits."""
+
+    __slots__ = ("block", "end", "known", "method", "minor", "repeated", "rest", "target")
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        minor: int,
+        block: bytes,
+        known: Known,
+        repeated: Repeated,
+        rest: bytes,
+        end: int,
+    ) -> None:
+        self.method = method
+        """Any token, case kept."""
+        self.target = target
+        """The request target as it came."""
+        self.minor = minor
+        """0 or 1: HTTP/1.0 or HTTP/1.1."""
+        self.block = block
+        """All field lines as they came, each with its CRLF, without the empty line."""
+        self.known = known
+        """Values of the fields asked for, by lower-case name; repeated ones joined by a comma."""
+        self.repeated = repeated
+        """The single values of those known fields that came more than once."""
+        self.rest = rest
+        """``block`` without the lines of the fields that were to be taken."""
+        self.end = end
+        """Offset in the parsed data just behind the empty line."""
+
+    def __repr__(self) -> str:
+        return f"<RequestHead {self.method!r} {self.target!r} HTTP/1.{self.minor} end={self.end}>"
+
+
+class RequestParser:
+    """Parses request heads (RFC 9112 sections 2, 3 and 5; rules 1, 3 and 4). Keeps no state between heads.
+
+    :param limits: bounds of the head
+    :param take: lower-case names whose values are to be in ``known`` and whose lines are left out of ``rest``
+    :param read: lower-case names whose values are to be in ``known`` and whose lines stay in ``rest``
+    """
+
+    __slots__ = ("_limits", "_match", "_pick", "_small")
+
+    def __init__(
+        self,
+        limits: RequestLimits = DEFAULT_REQUEST_LIMITS,
+        take: Iterable[bytes] = TAKE,
+        read: Iterable[bytes] = READ,
+    ) -> None:
+        self._limits = limits
+        self._match = re.compile(
+            rb"(?:\r\n)?+([%s]++) ([%s]++) HTTP/1\.([01])\r(\n%s)\r\n"
+            % (TOKEN, TARGET, field_lines(limits.name))
+        ).match
+        self._pick = FieldPicker(take, read).pick
+        # A head this short cannot break any other limit than that of a name: four bytes make the shortest
+        # field line.
+        self._small = min(limits.line, limits.value, 4 * limits.fields, limits.head)
+
+    def parse(self, data: bytes) -> RequestHead | None:
+        """Parse the head at the start of `data`; one empty line before it is skipped.
+
+        :return: the head, or ``None`` if it is not complete yet (and good so far)
+        :raises BadHead: if the head, or what is there of it, breaks the grammar or a limit
+        """
+        match = self._match(data)
+        if match is None:
+            self._diagnose(data)
+            return None
+        method, target, minor, lines = match.groups()
+        end = match.end()
+        if end > self._small and self._may_be_too_big(method, target, lines, end):
+            self._diagnose(data[:end])
+        known, repeated, rest = self._pick(lines)
+        return RequestHead(method, target, 1 if minor == b"1" else 0, lines[1:], known, repeated, rest, end)
+
+    def _diagnose(self, data: bytes) -> None:
+        """Raise what is wrong with the head at the start of `data`, if anything is."""
+        RequestHeadBuffer(self._limits).feed(data)
+
+    def _may_be_too_big(self, method: bytes, target: bytes, lines: bytes, end: int) -> bool:
+        """Tell cheaply whether a head needs an exact look at its limits."""
+        limits = self._limits
+        return (
+            end > limits.head
+            or len(method) + len(target) + len("  HTTP/1.1") > limits.line
+            or lines.count(b"\n") > limits.fields + 1
+            # A line holds more than its value, so a line within the value's limit is fine.
+            or max(map(len, lines.split(b"\r\n"))) > limits.value
+        )

@@ -1,8 +1,8 @@
 """A proxy before a back-end that records: what the tests of requests and headers stand on.
 
-The back-end answers every request that it reads, and reads strictly; whatever reaches it as a second request, or as
-a malformed one, is there to be seen. The proxy's clock of the day and its request ids are fixed, so that what it
-writes can be compared byte for byte.
+The back-end answers every request that it reads, and reads strictly; whatever reaches it as a second request,
+or as a malformed one, is there to be seen. The proxy's clock of the day and its request ids are fixed, so
+that what it writes can be compared byte for byte.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from vegurtx.testing import (
 _T = TypeVar("_T")
 
 OK = b"HTTP/1.1 200 OK\r\nServer: back-end\r\nContent-Length: 2\r\n\r\nhi"
-OK_TO_CLIENT = b"HTTP/1.1 200 OK\r\nServer: back-end\r\nContent-Length: 2\r\nVia: 1.1 vegur\r\nConnection: %b\r\n\r\nhi"
+OK_TO_CLIENT = (
+    b"HTTP/1.1 200 OK\r\nServer: back-end\r\nContent-Length: 2\r\nVia: 1.1 vegur\r\nConnection: %b\r\n\r\nhi"
+)
 REQUEST_ID = "01234567-89ab-4cde-8f01-23456789abcd"
 NOW = 1_700_000_000.25
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: smuggled.example\r\n\r\n"
@@ -99,10 +101,15 @@ class RecordingCase(ProxyTestCase):
         self.front.factory.wall = lambda: NOW
         self.front.factory.new_id = lambda: REQUEST_ID
 
-    # -- one conversation ------------------------------------------------------------------------------------------
+    # -- one conversation
+    # ------------------------------------------------------------------------------------------
 
-    async def ask(self, request: bytes, *, source: str | None = None) -> tuple[Request, Response, ScriptedConnection]:
-        """Send `request` on a new connection; return what the back-end saw, what came home, and the connection."""
+    async def ask(
+        self, request: bytes, *, source: str | None = None
+    ) -> tuple[Request, Response, ScriptedConnection]:
+        """Send `request` on a new connection; return what the back-end saw, what came home, and the
+        connection.
+        """
         before = len(self.seen)
         client = await self.front.connect(source=source)
         client.send(request)
@@ -120,10 +127,11 @@ class RecordingCase(ProxyTestCase):
         return response
 
     async def refused(self, request: bytes, status: int, reason: Any = None) -> Response:
-        """Assert that `request` is answered with `status` and a closed connection, and that no back-end sees it.
+        """Assert that `request` is answered with `status` and a closed connection, and that no back-end sees
+        it.
 
-        What follows it on the connection is a good request, which must not be read as one. With a `reason` the
-        router is told, in order and once; without, no callback is called.
+        What follows it on the connection is a good request, which must not be read as one. With a `reason`
+        the router is told, in order and once; without, no callback is called.
         """
         seen, calls = len(self.seen), len(self.router.calls)
         contacts = len(self.back.connections)

@@ -290,7 +290,7 @@ class Chunks(Conversation):
     async def test_written_afresh(self) -> None:
         """Rules 6, 14: the content goes on in chunks of our own, without extensions; the connections stay."""
         scene = await self.scene(keepalive="default")
-        scene.server.send(CHUNKED + b"003;name=value;x\r\nabc\r\nE ;\"q\"\r\ndefghijklmnopq\r\n00;last\r\n\r\n")
+        scene.server.send(CHUNKED + b"003;name=value;x\r\nabc\r\nE;a=\"q\"\r\ndefghijklmnopq\r\n00;last\r\n\r\n")
         response = await scene.client.receive_response()
         self.assertEqual(response.body, b"abcdefghijklmnopq")
         self.assertEqual(response.raw[: -len(b"11\r\nabcdefghijklmnopq\r\n0\r\n\r\n")], (

@@ -1,13 +1,13 @@
 """Rule 5, and every shape of request smuggling: where a request ends is never in doubt, or it is refused.
 
-The back-end records. It must never see a second request that the client did not send as one; each vector is followed
-by a good request that nobody may read where the framing before it is refused.
+The back-end records. It must never see a second request that the client did not send as one; each vector is
+followed by a good request that nobody may read where the framing before it is refused.
 """
 
 from __future__ import annotations
 
 from tests.behaviour.recording import OK_TO_CLIENT, SMUGGLED, RecordingCase, added, timeless
-from vegurtx.testing import parse_response_head, router_to
+from vegurtx.testing import router_to
 
 POST = b"POST / HTTP/1.1\r\nHost: example.com\r\n"
 BAD_CODING = ("upstream", "invalid_transfer_encoding")
@@ -54,7 +54,9 @@ class Lengths(RecordingCase):
         """Rule 5: without a length there is no body, and none is claimed to the back-end."""
         await self.stage()
         client = await self.front.connect()
-        client.send(lines(b"") + lines(b"Content-Length: 0\r\n", start=b"PUT / HTTP/1.1\r\nHost: example.com\r\n"))
+        client.send(
+            lines(b"") + lines(b"Content-Length: 0\r\n", start=b"PUT / HTTP/1.1\r\nHost: example.com\r\n")
+        )
         await client.expect((OK_TO_CLIENT % b"keep-alive") * 2)
         self.assertEqual(timeless(self.seen[0].raw), POST + added())
         self.assertEqual([request.method for request in self.seen], ["POST", "PUT"])
@@ -66,14 +68,17 @@ class Lengths(RecordingCase):
         await self.each(
             {
                 "two": b"X-A: 1\r\nContent-Length: 5\r\nContent-Length: 5\r\nX-B: 2\r\n",
-                "apart": b"Content-Length: 5\r\nX-A: 1\r\ncontent-length:5\r\nX-B: 2\r\nCONTENT-LENGTH: \t5\r\n",
+                "apart": b"Content-Length: 5\r\nX-A: 1\r\ncontent-length:5\r\nX-B: 2\r\n"
+                b"CONTENT-LENGTH: \t5\r\n",
             },
             lambda fields: self.passes(lines(fields, b"hello"), POST + merged + added() + b"hello"),
         )
         client = await self.front.connect()
         client.send(lines(b"Content-Length: 5\r\nContent-Length: 5\r\n", b"hello") + SMUGGLED)
         await client.expect((OK_TO_CLIENT % b"keep-alive") * 2)
-        self.assertEqual([request.target for request in self.seen[-2:]], ["/", "/smuggled"])  # it was sent as one
+        self.assertEqual(
+            [request.target for request in self.seen[-2:]], ["/", "/smuggled"]
+        )  # it was sent as one
 
     async def test_equal_zeros(self) -> None:
         """Rule 5: equal lengths of 0 are merged as well."""
@@ -86,22 +91,32 @@ class Lengths(RecordingCase):
         """Rule 5, Settled: any other length is `bad_request`, 400."""
         await self.stage()
         values = [
-            b"", b"+5", b"-5", b"-0", b"5,", b",5", b"5, 5", b"5,5", b"5, 6", b"5;", b"5 5", b"5 hello", b"0x5", b"5h",
-            b"five", b"5.0", b"5e0", b"1_0", b"\"5\"", b"\xb2", b"\xd9\xa5", b"9" * 20, b"9" * 1000, b"9223372036854775808",
+            b"", b"+5", b"-5", b"-0", b"5,", b",5", b"5, 5", b"5,5", b"5, 6", b"5;", b"5 5", b"5 hello",
+            b"0x5", b"5h",
+            b"five", b"5.0", b"5e0", b"1_0", b"\"5\"", b"\xb2", b"\xd9\xa5", b"9" * 20, b"9" * 1000,
+            b"9223372036854775808",
             b"18446744073709551621", b"chunked", b"identity", b"5\t5", b"0,",
         ]  # fmt: skip
         await self.each(
             {value[:30].decode("latin-1"): value for value in values},
-            lambda value: self.refused(lines(b"Content-Length: " + value + b"\r\n", b"hello"), 400, "bad_request"),
+            lambda value: self.refused(
+                lines(b"Content-Length: " + value + b"\r\n", b"hello"), 400, "bad_request"
+            ),
         )
 
     async def test_different_ones(self) -> None:
         """Rule 5, Settled: several lengths that differ in any way are `bad_request`, 400."""
         await self.stage()
-        pairs = [(b"5", b"6"), (b"6", b"5"), (b"0", b"5"), (b"5", b"0"), (b"5", b"05"), (b"5", b"+5"), (b"5", b""),
-                 (b"", b"5"), (b"", b""), (b"5", b"5, 5"), (b"5", b"x"), (b"x", b"x"), (b"5,5", b"5,5")]  # fmt: skip
+        pairs = [(b"5", b"6"), (b"6", b"5"), (b"0", b"5"), (b"5", b"0"), (b"5", b"05"), (b"5",
+        b"+5"), (b"5", b""),
+                 (b"", b"5"), (b"", b""), (b"5", b"5, 5"), (b"5", b"x"), (b"x", b"x"), (b"5,5",
+                 b"5,5")]  # fmt: skip
         vectors = {
-            f"{first!r} and {second!r}": b"Content-Length: " + first + b"\r\nX: 1\r\ncontent-length: " + second + b"\r\n"
+            f"{first!r} and {second!r}": b"Content-Length: "
+            + first
+            + b"\r\nX: 1\r\ncontent-length: "
+            + second
+            + b"\r\n"
             for first, second in pairs
         }
         vectors["the third"] = b"Content-Length: 5\r\n" * 2 + b"Content-Length: 6\r\n"
@@ -179,15 +194,18 @@ class Codings(RecordingCase):
         self.assertEqual(self.router.names.count("init"), 1)
 
     async def test_other_final_coding(self) -> None:
-        """Rule 5, Settled: what is no single `chunked` is `("upstream", "invalid_transfer_encoding")`, 400."""
+        """Rule 5, Settled: what is no single `chunked` is `("upstream", "invalid_transfer_encoding")`,
+        400.
+        """
         await self.stage()
         values = [
-            b"", b",", b"chunked,", b",chunked", b"chunked, chunked", b"chunked,chunked", b"gzip", b"gzip, chunked",
-            b"chunked, gzip", b"deflate", b"compress", b"identity", b"identity, chunked", b"chunked, identity",
-            b"chunked;a=b", b"chunked ;a", b"chunked chunked", b"chunked gzip", b"\"chunked\"", b"'chunked",
+            b"", b",", b"chunked,", b",chunked", b"chunked, chunked", b"chunked,chunked", b"gzip",
+            b"gzip, chunked",
+            b"chunked, gzip", b"deflate", b"compress", b"identity", b"identity, chunked",
+            b"chunked, identity",
+            b"chunked;a=b", b"chunked ;a", b"chunked chunked", b"chunked gzip", b"\"chunked\"",
             b"chunked;", b"chunked\xa0", b"\xefchunked", b"(chunked)", b"chunked:", b"=chunked", b"[chunked]",
         ]  # fmt: skip
-        values.remove(b"'chunked")  # the quote makes a token: an unknown coding
         await self.each(
             {value.decode("latin-1"): value for value in values},
             lambda value: self.refused(
@@ -198,7 +216,8 @@ class Codings(RecordingCase):
     async def test_unknown_coding(self) -> None:
         """Rule 5: a coding that nobody knows is 501."""
         await self.stage()
-        values = [b"xchunked", b"chunkedx", b"chunk", b"cow", b"cow, chunked", b"chunked, cow", b"cow;a=b", b"'chunked",
+        values = [b"xchunked", b"chunkedx", b"chunk", b"cow", b"cow, chunked", b"chunked, cow",
+        b"cow;a=b", b"'chunked",
                   b"chunked-", b"Chunked1", b"x"]  # fmt: skip
         await self.each(
             {value.decode(): value for value in values},
@@ -265,7 +284,9 @@ class LookAlikes(RecordingCase):
     """Fields that somebody might take for framing."""
 
     async def test_they_frame_nothing(self) -> None:
-        """Rule 5: a look-alike frames nothing, and a back-end does not get those that it might take for one."""
+        """Rule 5: a look-alike frames nothing, and a back-end does not get those that it might take for
+        one.
+        """
         await self.stage()
         names = [b"Content_Length", b"content_length", b"CONTENT_LENGTH"]
         names += [b"Transfer_Encoding", b"transfer_encoding", b"TRANSFER_ENCODING"]
@@ -283,8 +304,10 @@ class LookAlikes(RecordingCase):
     async def test_other_names(self) -> None:
         """Rule 5: fields whose names only resemble go on as what they are, and frame nothing."""
         await self.stage()
-        names = [b"X-Content-Length", b"Content-Length-X", b"Content.Length", b"ContentLength", b"Content-Lengt",
-                 b"X-Transfer-Encoding", b"Transfer-Encodin", b"Transfer.Encoding", b"'Content-Length'"]  # fmt: skip
+        names = [b"X-Content-Length", b"Content-Length-X", b"Content.Length", b"ContentLength",
+        b"Content-Lengt",
+                 b"X-Transfer-Encoding", b"Transfer-Encodin", b"Transfer.Encoding",
+                 b"'Content-Length'"]  # fmt: skip
         for name in names:
             field = name + b": 5\r\n"
             await self.passes(lines(field), POST + field + added())
@@ -338,138 +361,25 @@ class LookAlikes(RecordingCase):
             POST + CHUNKED + added() + b"2\r\nhi\r\n0\r\n\r\n",
         )
         await self.refused(
-            lines(b"Connection: Content-Length\r\n" + CHUNKED + b"Content-Length: 5\r\n", b"0\r\n\r\n"), 400, BAD_CODING
+            lines(b"Connection: Content-Length\r\n" + CHUNKED + b"Content-Length: 5\r\n", b"0\r\n\r\n"),
+            400,
+            BAD_CODING,
         )
-
-
-class Chunks(RecordingCase):
-    """Rule 6, as far as it keeps requests apart."""
-
-    async def test_written_afresh(self) -> None:
-        """Rule 6: extensions and odd sizes are dropped; the back-end gets chunks of our own making."""
-        await self.stage()
-        await self.each(
-            {
-                "extensions": (b"2;a=b\r\nhi\r\n0;c\r\n\r\n", b"2\r\nhi\r\n0\r\n\r\n"),
-                "a quoted extension": (b'2;a="b;\\"c"\r\nhi\r\n0\r\n\r\n', b"2\r\nhi\r\n0\r\n\r\n"),
-                "a request in an extension": (b"2;GET /smuggled HTTP/1.1\r\nhi\r\n0\r\n\r\n", b"2\r\nhi\r\n0\r\n\r\n"),
-                "zeros": (b"0000000000000002\r\nhi\r\n000\r\n\r\n", b"2\r\nhi\r\n0\r\n\r\n"),
-                "upper case": (b"A\r\n0123456789\r\n0\r\n\r\n", b"a\r\n0123456789\r\n0\r\n\r\n"),
-                "two chunks": (b"1\r\nh\r\n1\r\ni\r\n0\r\n\r\n", b"2\r\nhi\r\n0\r\n\r\n"),
-                "CRLF in a chunk": (b"4\r\n\r\n\r\n\r\n0\r\n\r\n", b"4\r\n\r\n\r\n\r\n0\r\n\r\n"),
-                "an end in a chunk": (b"7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", b"7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"),
-            },
-            self._afresh,
-        )
-
-    async def _afresh(self, vector: tuple[bytes, bytes]) -> None:
-        sent, expected = vector
-        request, response, client = await self.ask(lines(CHUNKED, sent))
-        # whole bodies that come in one segment leave as one chunk; the head went before them
-        self.assertEqual(timeless(request.raw), POST + CHUNKED + added() + expected)
-        self.assertEqual(response.status, 200)
-        client.close()
-
-    async def test_trailers(self) -> None:
-        """Rule 6: trailers go on but for those of framing, routing and connections."""
-        await self.stage()
-        kept = b"X-Checksum: 1\r\nETag: \"a\"\r\nx-Other:2\r\n"
-        dropped = (
-            b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: other.example\r\nConnection: close\r\nTE: gzip\r\n"
-            b"Trailer: X\r\nUpgrade: x\r\nKeep-Alive: 1\r\nProxy-Authorization: a\r\nAuthorization: a\r\n"
-            b"X-Forwarded-For: 1.2.3.4\r\nX-Request-Id: 01234567890123456789\r\nCookie: a\r\nExpect: 100-continue\r\n"
-        )
-        request, _, _ = await self.ask(lines(CHUNKED, b"2\r\nhi\r\n0\r\n" + dropped + kept + dropped.upper() + b"\r\n"))
-        self.assertEqual(timeless(request.raw), POST + CHUNKED + added() + b"2\r\nhi\r\n0\r\n" + kept + b"\r\n")
-
-    async def test_trailers_that_look_like_framing(self) -> None:
-        """Rules 5 and 6: a look-alike of a framing field does not go on as a trailer either."""
-        await self.stage()
-        fields = b"Content_Length: 5\r\ntransfer_encoding: chunked\r\n"
-        request, _, _ = await self.ask(lines(CHUNKED, b"2\r\nhi\r\n0\r\n" + fields + b"\r\n"))
-        self.assertEqual(request.trailers, [])
-
-    async def test_bad(self) -> None:
-        """Rule 6: a bad chunk is `("upstream", ("bad_chunk", …))`, 400; both sides are closed, nothing is completed."""
-        await self.stage()
-        await self.each(
-            {
-                "no size": (b"\r\nhi\r\n0\r\n\r\n", "size"),
-                "a sign": (b"+2\r\nhi\r\n0\r\n\r\n", "size"),
-                "a minus": (b"-2\r\nhi\r\n0\r\n\r\n", "size"),
-                "0x": (b"0x2\r\nhi\r\n0\r\n\r\n", "size"),
-                "an underscore": (b"1_0\r\n0123456789abcdef\r\n0\r\n\r\n", "size"),
-                "a letter": (b"g\r\nhi\r\n0\r\n\r\n", "size"),
-                "white space before": (b" 2\r\nhi\r\n0\r\n\r\n", "size"),
-                "white space behind": (b"2 \r\nhi\r\n0\r\n\r\n", "extension"),
-                "too large": (b"ffffffffffffffff\r\nhi\r\n0\r\n\r\n", "size"),
-                "too many digits": (b"10000000000000002\r\nhi\r\n0\r\n\r\n", "size"),
-                "LF behind the size": (b"2\nhi\r\n0\r\n\r\n", "size"),
-                "LF behind an extension": (b"2;a\nhi\r\n0\r\n\r\n", "extension"),
-                "CR in an extension": (b"2;a\rb\r\nhi\r\n0\r\n\r\n", "extension"),
-                "NUL in an extension": (b"2;\x00\r\nhi\r\n0\r\n\r\n", "extension"),
-                "CR behind the size": (b"2\rhi\r\n0\r\n\r\n", "extension"),
-                "LF behind the data": (b"2\r\nhi\n0\r\n\r\n", "delimiter"),
-                "nothing behind the data": (b"2\r\nhi0\r\n\r\n", "delimiter"),
-                "more data than said": (b"2\r\nhello\r\n0\r\n\r\n", "delimiter"),
-                "less data than said": (b"5\r\nhi\r\n0\r\n\r\n", "size"),
-                "a bad second chunk": (b"2\r\nhi\r\nxyz\r\n", "size"),
-                "LF behind the last chunk": (b"2\r\nhi\r\n0\n\n", "size"),
-                "LF at the end": (b"2\r\nhi\r\n0\r\n\n", "trailer"),
-                "a trailer without a colon": (b"2\r\nhi\r\n0\r\nGET / HTTP/1.1\r\n\r\n", "trailer"),
-                "a folded trailer": (b"2\r\nhi\r\n0\r\nX: 1\r\n 2\r\n\r\n", "trailer"),
-                "a space before a trailer's colon": (b"2\r\nhi\r\n0\r\nX : 1\r\n\r\n", "trailer"),
-                "NUL in a trailer": (b"2\r\nhi\r\n0\r\nX: \x00\r\n\r\n", "trailer"),
-            },
-            self._bad,
-        )
-        self.assertEqual(self.seen, [])
-
-    async def _bad(self, vector: tuple[bytes, str]) -> None:
-        body, what = vector
-        calls, contacts = len(self.router.calls), len(self.back.connections)
-        client = await self.front.connect()
-        client.send(lines(CHUNKED, body) + SMUGGLED)
-        response = parse_response_head(await client.receive_all())
-        client.close()
-        self.assertEqual((response.status, response.header("connection")), (400, "close"))
-        reason = ("upstream", ("bad_chunk", what))
-        self.assertEqual(await self.router.finished, "error")
-        self.assertEqual(
-            [(call.name, call.arguments) for call in self.router.calls[calls:]][-3:],
-            [
-                ("error_page", (reason, "example.com")),
-                ("checkin_service", ("example.com", self.router.backends[0], "connected", reason)),
-                ("terminate", ("error",)),
-            ],
-        )
-        self.assertEqual(self.router.names[calls:].count("init"), 1)
-        await self.until(lambda: all(each.arrival.value != "open" for each in self.back.connections[contacts:]))
-        for connection in self.back.connections[contacts:]:
-            self.assertNotIn(b"\r\n0\r\n", connection.received)
-            self.assertNotIn(b"smuggled", connection.received)
-
-    async def test_size_that_the_last_chunk_lacks(self) -> None:
-        """Rule 6: `less data than said`, all of it body so far: the request is never completed, and ends with the client."""
-        await self.stage()
-        client = await self.front.connect()
-        client.send(lines(CHUNKED, b"ff\r\n" + SMUGGLED))
-        await self.until(lambda: self.back.connections)
-        client.close()
-        self.assertEqual(await self.router.finished, "error")
-        await self.until(lambda: self.back.connections[0].arrival.value != "open")
-        self.assertEqual(self.seen, [])
 
 
 class Pooled(RecordingCase):
     """The same on a back-end connection that others share: the place where smuggling does its harm."""
 
     async def test_the_next_request_is_the_next_clients(self) -> None:
-        """Rules 5 and 7: refused requests leave nothing on a pooled connection; the next client gets its own answer."""
+        """Rules 5 and 7: refused requests leave nothing on a pooled connection; the next client gets its own
+        answer.
+        """
 
         await self.stage(
-            lambda request: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
-            % (len(request.target), request.target.encode("ascii"))
+            lambda request: (
+                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
+                % (len(request.target), request.target.encode("ascii"))
+            )
         )
         attacks = {
             "length and coding": lines(b"Content-Length: 5\r\n" + CHUNKED, b"0\r\n\r\n"),
@@ -496,12 +406,16 @@ class Pooled(RecordingCase):
         self.assertEqual(len(self.seen), len(attacks))
 
     async def test_a_body_that_is_a_request(self) -> None:
-        """Rule 5: a GET's and a HEAD's body reaches the back-end as a body, on a connection that is used again."""
+        """Rule 5: a GET's and a HEAD's body reaches the back-end as a body, on a connection that is used
+        again.
+        """
         await self.stage()
         for _ in range(2):
             request, _, client = await self.ask(
                 lines(
-                    b"Content-Length: %d\r\n" % len(SMUGGLED), SMUGGLED, b"GET / HTTP/1.1\r\nHost: example.com\r\n"
+                    b"Content-Length: %d\r\n" % len(SMUGGLED),
+                    SMUGGLED,
+                    b"GET / HTTP/1.1\r\nHost: example.com\r\n",
                 )
             )
             self.assertEqual(request.body, SMUGGLED)
@@ -514,14 +428,19 @@ class Pooled(RecordingCase):
         await self.stage()
         for method in (b"GET", b"DELETE", b"OPTIONS"):
             start = method + b" / HTTP/1.1\r\nHost: example.com\r\n"
-            await self.refused(lines(CHUNKED + b"Content-Length: 5\r\n", b"0\r\n\r\n", start), 400, BAD_CODING)
+            await self.refused(
+                lines(CHUNKED + b"Content-Length: 5\r\n", b"0\r\n\r\n", start), 400, BAD_CODING
+            )
             await self.refused(lines(b"Content-Length: 5, 5\r\n", b"hello", start), 400, "bad_request")
 
     async def test_upgrade_with_bad_framing(self) -> None:
         """Rules 5 and 9: an upgrade does not excuse bad framing."""
         await self.stage()
         await self.refused(
-            lines(b"Connection: upgrade\r\nUpgrade: websocket\r\n" + CHUNKED + b"Content-Length: 5\r\n", b"0\r\n\r\n"),
+            lines(
+                b"Connection: upgrade\r\nUpgrade: websocket\r\n" + CHUNKED + b"Content-Length: 5\r\n",
+                b"0\r\n\r\n",
+            ),
             400,
             BAD_CODING,
         )

@@ -51,10 +51,14 @@ class Hosts(RecordingCase):
         """Rule 2, Settled: a malformed Host is `bad_request`, 400."""
         await self.stage()
         hosts = [
-            b"exa mple.com", b"example.com, example.org", b"http://example.com", b"example.com/", b"example.com/path",
-            b"user@example.com", b"example.com:port", b"example.com:-1", b"example.com:65536", b"example.com:0",
-            b"example.com:80:80", b"example.com:999999", b"example.com:+80", b":80", b"[::1", b"::1", b"[::1]80",
-            b"[::g]", b"[v1.a]", b"[fe80::1%25eth0]", b"[127.0.0.1]", b"example.com?", b"example.com#", b"ex\\ample.com",
+            b"exa mple.com", b"example.com, example.org", b"http://example.com", b"example.com/",
+            b"example.com/path",
+            b"user@example.com", b"example.com:port", b"example.com:-1", b"example.com:65536",
+            b"example.com:0",
+            b"example.com:80:80", b"example.com:999999", b"example.com:+80", b":80", b"[::1", b"::1",
+            b"[::1]80",
+            b"[::g]", b"[v1.a]", b"[fe80::1%25eth0]", b"[127.0.0.1]", b"example.com?", b"example.com#",
+            b"ex\\ample.com",
             b"%zz.com", b"%2", b"ex\xe4mple.com", b"<script>", b"\"example.com\"", b"example.com\t80", b"@",
         ]  # fmt: skip
         await self.each(
@@ -73,7 +77,9 @@ class Hosts(RecordingCase):
         )
 
     async def test_good(self) -> None:
-        """Rules 2 and 13: a good Host decides routing in lower case without port, and goes on once, as received."""
+        """Rules 2 and 13: a good Host decides routing in lower case without port, and goes on once, as
+        received.
+        """
         await self.stage()
         hosts = {
             b"example.com": "example.com",
@@ -101,7 +107,12 @@ class Hosts(RecordingCase):
     async def test_ports(self) -> None:
         """Rules 2, 12 and 13: the Host's port goes on in Host and in X-Forwarded-Port, not to the router."""
         await self.stage()
-        ports = {b":80": (80, "http"), b":443": (443, "https"), b":8080": (8080, None), b":65535": (65535, None)}
+        ports = {
+            b":80": (80, "http"),
+            b":443": (443, "https"),
+            b":8080": (8080, None),
+            b":65535": (65535, None),
+        }
         ports |= {b":1": (1, None), b":": (80, "http"), b":0080": (80, "http")}
 
         async def check(port: bytes) -> None:
@@ -121,7 +132,8 @@ class Hosts(RecordingCase):
             client.send(b"GET / HTTP/1.1\r\nHost: " + host.encode() + b"\r\n\r\n")
             self.assertEqual((await client.receive_response()).status, 200)
         self.assertEqual(
-            [request.header("host") for request in self.seen], ["a.example", "b.example:8080", "a.example", "A.example"]
+            [request.header("host") for request in self.seen],
+            ["a.example", "b.example:8080", "a.example", "A.example"],
         )
         self.assertEqual(
             [call.arguments[0] for call in self.router.of("lookup_domain_name")],
@@ -136,7 +148,9 @@ class Targets(RecordingCase):
     """Rule 2: the four forms of a request target."""
 
     async def test_absolute(self) -> None:
-        """Rule 2: an absolute target's authority decides routing and replaces Host; the back-end gets origin-form."""
+        """Rule 2: an absolute target's authority decides routing and replaces Host; the back-end gets
+        origin-form.
+        """
         await self.stage()
         targets = {
             b"http://example.com/path?query": (b"/path?query", b"example.com", 80, "http"),
@@ -155,7 +169,8 @@ class Targets(RecordingCase):
             origin, host, port, proto = targets[target]
             for version in (b"1.1", b"1.0"):
                 await self.passes(
-                    b"GET " + target + b" HTTP/" + version + b"\r\nX-A: 1\r\nHost: other.example:99\r\nX-B: 2\r\n\r\n",
+                    b"GET " + target + b" HTTP/" + version + b"\r\nX-A: 1\r\nHost: other.example:99\r\n"
+                    b"X-B: 2\r\n\r\n",
                     b"GET " + origin + b" HTTP/1.1\r\nX-A: 1\r\nX-B: 2\r\nHost: " + host + b"\r\n"
                     + added(port=port, proto=proto),
                 )  # fmt: skip
@@ -172,16 +187,21 @@ class Targets(RecordingCase):
         """Rules 2 and 13: where Host says the same as an absolute target, the back-end still gets it once."""
         await self.stage()
         await self.passes(
-            b"GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\n\r\n", GET + b"Host: example.com\r\n" + added()
+            b"GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\n\r\n",
+            GET + b"Host: example.com\r\n" + added(),
         )
 
     async def test_bad_absolute(self) -> None:
-        """Rule 2, Settled: an absolute target without a valid authority, or of another scheme, is `bad_request`."""
+        """Rule 2, Settled: an absolute target without a valid authority, or of another scheme, is
+        `bad_request`.
+        """
         await self.stage()
         targets = [
-            b"http://", b"http:///path", b"http://user@example.com/", b"http://user:word@example.com/", b"http://:80/",
+            b"http://", b"http:///path", b"http://user@example.com/", b"http://user:word@example.com/",
+            b"http://:80/",
             b"http://example.com:99999/", b"http://example.com:x/", b"http://[::1/",
-            b"ftp://example.com/", b"ws://example.com/", b"file:///etc/passwd", b"http:/example.com/", b"http:example.com",
+            b"ftp://example.com/", b"ws://example.com/", b"file:///etc/passwd", b"http:/example.com/",
+            b"http:example.com",
             b"httpx://example.com/", b"http://example.com\\@other.example/", b"http://a@b@c/",
         ]  # fmt: skip
         await self.each(
@@ -195,7 +215,8 @@ class Targets(RecordingCase):
         """Rule 2: OPTIONS may ask about the whole server, as `*` or as an absolute target without a path."""
         await self.stage()
         await self.passes(
-            b"OPTIONS * HTTP/1.1\r\nHost: example.com\r\n\r\n", b"OPTIONS * HTTP/1.1\r\nHost: example.com\r\n" + added()
+            b"OPTIONS * HTTP/1.1\r\nHost: example.com\r\n\r\n",
+            b"OPTIONS * HTTP/1.1\r\nHost: example.com\r\n" + added(),
         )
         self.assertEqual((self.router.requests[-1].path, self.router.requests[-1].query), ("*", ""))
         await self.passes(
@@ -211,8 +232,10 @@ class Targets(RecordingCase):
         """Rule 2, Settled: `*` with another method, and any other form, is `bad_request`, 400."""
         await self.stage()
         lines = [
-            b"GET *", b"POST *", b"HEAD *", b"options *", b"OPTIONS **", b"OPTIONS *?a", b"GET example.com:80",
-            b"GET example.com", b"GET path", b"GET ?query", b"GET .", b"GET :", b"OPTIONS example.com:443", b"GET \\path",
+            b"GET *", b"POST *", b"HEAD *", b"options *", b"OPTIONS **", b"OPTIONS *?a",
+            b"GET example.com:80",
+            b"GET example.com", b"GET path", b"GET ?query", b"GET .", b"GET :",
+            b"OPTIONS example.com:443", b"GET \\path",
         ]  # fmt: skip
         await self.each(
             {line.decode(): line for line in lines},
@@ -222,7 +245,15 @@ class Targets(RecordingCase):
     async def test_origin_form_is_left_alone(self) -> None:
         """Rule 2: a path that looks like an authority or a URI is a path."""
         await self.stage()
-        targets = [b"//other.example/", b"/http://other.example/", b"/*", b"/@other.example", b"/:80", b"/?", b"/??a#"[:-1]]
+        targets = [
+            b"//other.example/",
+            b"/http://other.example/",
+            b"/*",
+            b"/@other.example",
+            b"/:80",
+            b"/?",
+            b"/??a#"[:-1],
+        ]
 
         async def check(target: bytes) -> None:
             head = b"GET " + target + b" HTTP/1.1\r\nHost: example.com\r\n"
@@ -236,7 +267,9 @@ class Refusals(RecordingCase):
     """Who is told, and how the connection ends."""
 
     async def test_the_router_writes_the_page(self) -> None:
-        """Settled: what parses and is refused has the router's own page, and the connection is closed after it."""
+        """Settled: what parses and is refused has the router's own page, and the connection is closed after
+        it.
+        """
         from vegurtx import ErrorPage
 
         page = ErrorPage(499, [("X-Page", "mine")], b"no such host")

@@ -57,7 +57,9 @@ class Connections(RecordingCase):
         self.assertEqual(timeless(self.seen[-1].raw), SEEN + added())
 
     async def test_what_is_pipelined_behind(self) -> None:
-        """Rules 7 and 10: a kept 1.0 connection answers pipelined requests; one that is not kept answers one."""
+        """Rules 7 and 10: a kept 1.0 connection answers pipelined requests; one that is not kept answers
+        one.
+        """
         await self.stage()
         client = await self.front.connect()
         client.send((OLD + KEEP + b"\r\n") * 2 + (OLD + b"\r\n") * 2)
@@ -96,7 +98,8 @@ class Connections(RecordingCase):
     async def test_pages(self) -> None:
         """Rules 10 and 18: the router's pages close a 1.0 connection, and keep one that asked for it."""
         await self.stage(answers={"lookup_domain_name": RouteError("not_found")})
-        page = b"HTTP/1.1 404 Not Found\r\nDate: #\r\nServer: vegur\r\nContent-Length: 0\r\nConnection: %b\r\n\r\n"
+        page = b"HTTP/1.1 404 Not Found\r\nDate: #\r\nServer: vegur\r\nContent-Length: 0\r\n"
+        page += b"Connection: %b\r\n\r\n"
         client = await self.front.connect()
         client.send(OLD + KEEP + b"\r\n" + OLD + b"\r\n")
         self.assertEqual(timeless(await client.receive_all()), page % b"keep-alive" + page % b"close")
@@ -120,14 +123,16 @@ class Responses(RecordingCase):
         )
         self.assertEqual(
             raw,
-            b"HTTP/1.1 200 OK\r\nServer: back-end\r\nX-A: 1\r\nVia: 1.1 vegur\r\nConnection: close\r\n\r\nabcdefgh",
+            b"HTTP/1.1 200 OK\r\nServer: back-end\r\nX-A: 1\r\nVia: 1.1 vegur\r\nConnection: close\r\n\r\n"
+            b"abcdefgh",
         )
         self.assertEqual(await self.router.finished, "normal")
 
     async def test_chunked_and_kept(self) -> None:
         """Rule 10: a chunked response ends the connection of a client that asked for keep-alive too."""
         raw = await self._answered(
-            b"HTTP/1.1 200 OK\r\nServer: back-end\r\nTRANSFER-ENCODING: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", fields=KEEP
+            b"HTTP/1.1 200 OK\r\nServer: back-end\r\nTRANSFER-ENCODING: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            fields=KEEP,
         )
         self.assertEqual(
             raw, b"HTTP/1.1 200 OK\r\nServer: back-end\r\nVia: 1.1 vegur\r\nConnection: close\r\n\r\nabc"
@@ -178,7 +183,9 @@ class Responses(RecordingCase):
         self.assertEqual(checkin.arguments[2:], ("connected", ("downstream", "closed")))
 
     async def test_head_and_304(self) -> None:
-        """Rules 10 and 15: where no body follows, a 1.0 client is not told of chunks either, and can be kept."""
+        """Rules 10 and 15: where no body follows, a 1.0 client is not told of chunks either, and can be
+        kept.
+        """
         for method, status in ((b"HEAD", b"200 OK"), (b"GET", b"304 Not Modified")):
             await self.stage(
                 b"HTTP/1.1 %b\r\nServer: back-end\r\nTransfer-Encoding: chunked\r\nX-A: 1\r\n\r\n" % status
@@ -186,13 +193,16 @@ class Responses(RecordingCase):
             client = await self.front.connect()
             client.send(method + OLD[3:] + KEEP + b"\r\n")
             await client.expect(
-                b"HTTP/1.1 %b\r\nServer: back-end\r\nX-A: 1\r\nVia: 1.1 vegur\r\nConnection: keep-alive\r\n\r\n" % status
+                b"HTTP/1.1 %b\r\nServer: back-end\r\nX-A: 1\r\nVia: 1.1 vegur\r\nConnection: keep-alive\r\n"
+                b"\r\n" % status
             )
             client.send(method + OLD[3:] + b"\r\n")
             self.assertTrue((await client.receive_all()).endswith(b"Connection: close\r\n\r\n"))
 
     async def test_until_close(self) -> None:
-        """Rules 10 and 16: a response without length ends by closing, for a client that asked for keep-alive too."""
+        """Rules 10 and 16: a response without length ends by closing, for a client that asked for keep-alive
+        too.
+        """
         back = await self.backend()
         front = await self.proxy(router_to(back))
         for version in (b"HTTP/1.0", b"HTTP/1.1"):
@@ -235,7 +245,8 @@ class Expectations(RecordingCase):
             await self.stage(answers={"feature": {"deep_continue"} if deep else False})
             client = await self.front.connect()
             client.send(
-                b"POST / HTTP/1.0\r\nHost: example.com\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello"
+                b"POST / HTTP/1.0\r\nHost: example.com\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+                b"hello"
             )
             self.assertEqual(await client.receive_all(), OK_TO_CLIENT % b"close")
             self.assertEqual(

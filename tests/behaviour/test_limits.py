@@ -1,4 +1,6 @@
-"""Rule 3: how long a request line, a header, a head and a chunk's line may be, also while they are still arriving."""
+"""Rule 3: how long a request line, a header, a head and a chunk's line may be, also while they are still
+arriving.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +114,9 @@ class RequestLines(LimitCase):
         """Rule 3: `max_request_line_length` sets the limit."""
         await self.stage(max_request_line_length=100)
         first = line(100)
-        await self.passes(first + b"\r\nHost: example.com\r\n\r\n", first + b"\r\nHost: example.com\r\n" + added())
+        await self.passes(
+            first + b"\r\nHost: example.com\r\n\r\n", first + b"\r\nHost: example.com\r\n" + added()
+        )
         self.assertEqual(await self.whole(line(101) + b"\r\nHost: example.com\r\n\r\n"), TOO_LONG_LINE)
 
 
@@ -148,7 +152,9 @@ class Headers(LimitCase):
                 "a Cookie": GET + b"Cookie: " + b"c" * 8193 + b"\r\n\r\n",
                 "a name far longer": GET + b"n" * 100_000 + b": 1\r\n\r\n",
                 "1001 headers": GET + b"X: 1\r\n" * 1000 + b"\r\n",
-                "1001 headers of different names": GET + b"".join(b"X-%d: 1\r\n" % n for n in range(1000)) + b"\r\n",
+                "1001 headers of different names": GET
+                + b"".join(b"X-%d: 1\r\n" % n for n in range(1000))
+                + b"\r\n",
                 "5000 headers": GET + b"X: 1\r\n" * 5000 + b"\r\n",
             },
             self._too_long,
@@ -159,7 +165,9 @@ class Headers(LimitCase):
         self.assertEqual(await self.whole(request), TOO_LONG_HEADER)
 
     async def test_while_they_arrive(self) -> None:
-        """Rule 3: the answer comes with the byte that is too many; no line's end and no empty line is waited for."""
+        """Rule 3: the answer comes with the byte that is too many; no line's end and no empty line is waited
+        for.
+        """
         await self.stage()
         await self.each(
             {
@@ -193,7 +201,9 @@ class Headers(LimitCase):
         await client.expect(OK_TO_CLIENT % b"keep-alive")
 
     async def test_a_whole_head(self) -> None:
-        """Rule 3: a head whose parts are all within their limits has a limit of its own (1 MiB by default)."""
+        """Rule 3: a head whose parts are all within their limits has a limit of its own (1 MiB by
+        default).
+        """
         await self.stage()
         much = GET + b"".join(b"X-%d: %b\r\n" % (number, b"v" * 8000) for number in range(200))
         self.assertEqual(await self.whole(much + b"\r\n"), TOO_LONG_HEADER)
@@ -202,8 +212,12 @@ class Headers(LimitCase):
         self.nobody_was_told()
 
     async def test_settings(self) -> None:
-        """Rule 3: `max_header_name_length`, `max_header_value_length`, `max_headers`, `max_head_length` set limits."""
-        await self.stage(max_header_name_length=16, max_header_value_length=64, max_headers=3, max_head_length=256)
+        """Rule 3: `max_header_name_length`, `max_header_value_length`, `max_headers`, `max_head_length` set
+        limits.
+        """
+        await self.stage(
+            max_header_name_length=16, max_header_value_length=64, max_headers=3, max_head_length=256
+        )
         for good in (b"n" * 16 + b": 1\r\n", b"X: " + b"v" * 64 + b"\r\n", b"X: 1\r\nY: 1\r\n"):
             await self.passes(GET + good + b"\r\n", GET + good + added())
         much = b"X:" + b" " * 256 + b"\r\n"
@@ -248,7 +262,9 @@ class Chunks(LimitCase):
         client.close()
 
     async def test_one_more(self) -> None:
-        """Settled: one byte, or one line, more is `("upstream", ("bad_chunk", …))`, 400, also while it arrives."""
+        """Settled: one byte, or one line, more is `("upstream", ("bad_chunk", …))`, 400, also while it
+        arrives.
+        """
         await self.stage()
         await self.each(
             {

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from tests.behaviour.recording import OK_TO_CLIENT, RecordingCase, added, timeless
 
-REJECTION = (
-    b"HTTP/1.1 %b\r\nDate: #\r\nServer: vegur\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-)
+REJECTION = b"HTTP/1.1 %b\r\nDate: #\r\nServer: vegur\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Versions(RecordingCase):
@@ -47,7 +45,8 @@ class Versions(RecordingCase):
         """Rule 1: HTTP/1.0 goes on too, as HTTP/1.1."""
         await self.stage()
         await self.passes(
-            b"GET / HTTP/1.0\r\nHost: example.com\r\n\r\n", b"GET / HTTP/1.1\r\nHost: example.com\r\n" + added()
+            b"GET / HTTP/1.0\r\nHost: example.com\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: example.com\r\n" + added(),
         )
         self.assertEqual(self.router.requests[0].version, (1, 0))
 
@@ -95,7 +94,8 @@ class Methods(RecordingCase):
             self.assertEqual(self.router.requests[-1].method, method.decode())
 
         methods = [
-            b"GET", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"PROPFIND", b"M-SEARCH", b"get",
+            b"GET", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"PROPFIND", b"M-SEARCH",
+            b"get",
             b"connect", b"MADE-UP", b"!#$%&'*+-.^_`|~09azAZ", b"X" * 200,
         ]  # fmt: skip
         await self.each({method.decode(): method for method in methods}, check)
@@ -110,7 +110,14 @@ class Methods(RecordingCase):
     async def test_connect(self) -> None:
         """Rule 1, Settled: CONNECT is `bad_request` with 405, whatever its target is."""
         await self.stage()
-        targets = [b"example.com:443", b"example.com", b"/", b"*", b"http://example.com:80", b"http://example.com/"]
+        targets = [
+            b"example.com:443",
+            b"example.com",
+            b"/",
+            b"*",
+            b"http://example.com:80",
+            b"http://example.com/",
+        ]
         await self.each(
             {target.decode(): target for target in targets},
             lambda target: self.refused(
@@ -269,7 +276,9 @@ class Grammar(RecordingCase):
         """Rule 4: a bad request on a kept connection is answered behind the good one's answer."""
         await self.stage()
         client = await self.front.connect()
-        client.send(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\nGET  / HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\nGET  / HTTP/1.1\r\nHost: example.com\r\n\r\n"
+        )
         await client.expect(OK_TO_CLIENT % b"keep-alive")
         self.assertEqual(timeless(await client.receive_all()), REJECTION % b"400 Bad Request")
         self.assertEqual(len(self.seen), 1)
@@ -281,7 +290,10 @@ class Grammar(RecordingCase):
         client = await self.front.connect()
         client.send(b"\r\nPOST /1 HTTP/1.1\r\nHost: example.com\r\nContent-Length: 3\r\n\r\nabc")
         await client.expect(OK_TO_CLIENT % b"keep-alive")
-        client.send(b"\r\nGET /2 HTTP/1.1\r\nHost: example.com\r\n\r\n\r\nGET /3 HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        client.send(
+            b"\r\nGET /2 HTTP/1.1\r\nHost: example.com\r\n\r\n\r\nGET /3 HTTP/1.1\r\nHost: example.com\r\n"
+            b"\r\n"
+        )
         await client.expect(OK_TO_CLIENT % b"keep-alive" * 2)
         self.assertEqual([request.target for request in self.seen], ["/1", "/2", "/3"])
 
@@ -301,7 +313,8 @@ class Grammar(RecordingCase):
         await self.each(
             {
                 "a percent-encoded target": b"GET /%00%0d%0a?a=%20 HTTP/1.1\r\nHost: example.com\r\n",
-                "every byte a target may have": b"GET /!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~ HTTP/1.1\r\nHost: example.com\r\n",
+                "every byte a target may have": b"GET /!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~ HTTP/1.1\r\n"
+                b"Host: example.com\r\n",
                 "two slashes": b"GET //example.org/a/../b HTTP/1.1\r\nHost: example.com\r\n",
                 "dots": b"GET /../../etc/passwd HTTP/1.1\r\nHost: example.com\r\n",
                 "an empty value": b"GET / HTTP/1.1\r\nHost: example.com\r\nX-Field:\r\n",
@@ -309,8 +322,10 @@ class Grammar(RecordingCase):
                 "no space behind the colon": b"GET / HTTP/1.1\r\nHost: example.com\r\nX-Field:1\r\n",
                 "colons in a value": b"GET / HTTP/1.1\r\nHost: example.com\r\nX-Field: a:b: c\r\n",
                 "a tab in a value": b"GET / HTTP/1.1\r\nHost: example.com\r\nX-Field: a\tb\r\n",
-                "bytes above ASCII in a value": b"GET / HTTP/1.1\r\nHost: example.com\r\nX-Field: \xe9\xff\x80\r\n",
-                "every byte a name may have": b"GET / HTTP/1.1\r\nHost: example.com\r\n!#$%&'*+-.^_`|~09azAZ: 1\r\n",
+                "bytes above ASCII in a value": b"GET / HTTP/1.1\r\nHost: example.com\r\n"
+                b"X-Field: \xe9\xff\x80\r\n",
+                "every byte a name may have": b"GET / HTTP/1.1\r\nHost: example.com\r\n"
+                b"!#$%&'*+-.^_`|~09azAZ: 1\r\n",
             },
             lambda head: self.passes(head + b"\r\n", head + added()),
         )

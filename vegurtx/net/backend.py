@@ -24,7 +24,9 @@ from vegurtx.wire.partial import ResponseHeadBuffer
 from vegurtx.wire.response import ResponseHead, ResponseParser
 
 #: response fields which are read and replaced, or end here (rule 18)
-TAKE = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"via"})
+TAKE = frozenset(
+    {b"connection", b"keep-alive", b"proxy-authorization", b"proxy-connection", b"te", b"upgrade", b"via"}
+)
 #: response fields which are read and forwarded where they stand
 READ = frozenset({b"content-length", b"transfer-encoding", b"server"})
 

@@ -360,13 +360,19 @@ class ClientConnection(Protocol):
         """End in a way that no client takes for a clean end (rule 21): what was written goes out, then a reset."""
         if self._reading is _CLOSED:
             return
+        self._reading = _CLOSED
+        self.handler = None
+        self._held.clear()
+        listener = self._listener
+        self.timer.set(listener.seconds(), listener.idle_limit)  # for what is still to be written
         transport: Any = self.transport
-        handle = getattr(transport, "getHandle", lambda: None)()
-        if handle is not None and hasattr(handle, "setsockopt"):
-            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        if hasattr(transport, "_shouldShutdown"):
-            transport._shouldShutdown = False  # Twisted's would say a clean end (FIN) before the reset
-        self._close()
+        transport.unregisterProducer()
+        if ISSLTransport.providedBy(transport):
+            # TLS itself could only end with a close_notify, which is a clean end: so it ends beneath it, a turn
+            # later, when the small writes that TLS gathers have gone down.
+            listener.reactor.callLater(0, _reset_behind, transport.transport)
+        else:
+            _reset_behind(transport)
 
     def abort(self) -> None:
         """Close at once; nothing more is sent."""
@@ -472,6 +478,16 @@ class ClientConnection(Protocol):
 
 def _to_nobody(data: Any) -> None:
     """Where bytes go once the connection is gone; uvloop's own `write` raises then."""
+
+
+def _reset_behind(transport: Any) -> None:
+    """Reset a connection behind everything that was written to it."""
+    handle = transport.getHandle()
+    if handle is not None and hasattr(handle, "setsockopt"):
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if hasattr(transport, "_shouldShutdown"):
+        transport._shouldShutdown = False  # Twisted's shutdown before its close would make a clean end of it
+    transport.loseConnection()
 
 
 class _Sink:

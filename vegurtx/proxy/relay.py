@@ -57,6 +57,7 @@ class Relay:
         "_reusable",
         "_trailers",
         "_uploaded",
+        "_waits",
     )
 
     def __init__(self, exchange: Exchange) -> None:
@@ -65,6 +66,7 @@ class Relay:
         self._head = b""  # the request's, until it is written
         self._chunked_out = exchange.framing == CHUNKED
         self._uploaded = False
+        self._waits = False  # the client waits for the back-end's 100: no byte of its body has come
         self._replay: list[Any] | None = None  # what has been sent, while it may have to be sent again
         self._replay_size = 0
         self._continued = False  # a 100 was passed on
@@ -123,6 +125,7 @@ class Relay:
             head, self._head = self._head, b""
             link.sent += len(head)
             link.write(head)
+            self._waits = exchange.deep_continue
             self._head_sent(exchange.proxy.body_limit)
 
     def _head_sent(self, limit: float) -> None:
@@ -135,6 +138,7 @@ class Relay:
     def request_body(self, pieces: list[Any], ended: bool, trailers: bytes) -> None:
         """A part of the request's body."""
         exchange = self._exchange
+        self._waits = False
         out = encode_chunks(pieces) if self._chunked_out else pieces
         if ended and self._chunked_out:
             if trailers:  # what the head's Connection names is hop-by-hop here too
@@ -200,6 +204,8 @@ class Relay:
         exchange = self._exchange
         self._responding = True
         self._replay = None
+        if self._waits and not self._continued:  # a final status instead of the 100: the body is not sent
+            exchange.connection.hold_body()
         now = exchange.proxy.seconds()
         exchange.log.events.append((now, "client_first_packet_recv", None))
         exchange.connection.timer.set(now, exchange.proxy.body_limit)
@@ -313,7 +319,8 @@ class Relay:
     def switched(self, head: ResponseHead, rest: bytes) -> None:
         """A 101 (rule 9)."""
         exchange = self._exchange
-        if exchange.upgrade is None or not self._uploaded:
+        unsent = self._waits and not self._continued  # a 101 in place of the 100: the body is not wanted
+        if exchange.upgrade is None or not (self._uploaded or unsent):
             self._failed(("downstream", "invalid_status"))
             return
         self._replay = None

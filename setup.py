@@ -6,7 +6,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'^__version__ = "([^"]+)"$', (HERE / "vegurtx/__init__.py").read_text("utf-8"), re.MULTILINE)
+VERSION = re.search(
+    r'^__version__ = "([^"]+)"$', (HERE / "vegurtx/__init__.py").read_text("utf-8"), re.MULTILINE
+)
 assert VERSION is not None
 
 TEST = ["h11", "httptools", "hypothesis", "pytest", "pytest-xdist", "setuptools>=70.1", "treq", "websockets"]

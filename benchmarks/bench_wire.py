@@ -1,8 +1,7 @@
 """Times the codec alone: microseconds of CPU for each head, and for chunked bodies. Run it as a script.
 
 Each line is the best of several timings, because no machine is ever quiet: compare ratios within one run. The
-goals are parts of a whole budget of about 50 us a request: a browser's head at most 9 us, curl's 3, a response
-head 3.5.
+goals are parts of a request's budget of 50 us: a browser's head 9 us, curl's 3, a response head 3.5.
 """
 
 from __future__ import annotations

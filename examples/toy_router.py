@@ -1,33 +1,28 @@
-"""vegur's toy router: a random pick of two servers, without those that were tried before.
-
-    make demo
-
-starts both servers and this router behind port 8080.
-"""
+"""vegur's toy router: a random pick of two servers, without those that were tried before. `make demo` runs it."""
 
 import random
+from collections.abc import Sequence
+from typing import Any
 
 from vegurtx import Backend, ErrorPage, RouteError, Router
 
+Server = tuple[str, int]
 SERVERS = [("127.0.0.1", 8081), ("127.0.0.1", 8082)]
 
 
 class ToyRouter(Router):
-    """One object serves all requests; what belongs to one request is in its `state`: the servers it has tried."""
+    """One object serves all requests; a request's `state` holds the servers that were tried for it."""
 
-    def __init__(self, servers=SERVERS):
+    def __init__(self, servers: Sequence[Server] = SERVERS) -> None:
         self.servers = servers
 
-    def init(self, accepted_at, request):
-        """The state: nothing tried yet."""
+    def init(self, accepted_at: float, request: Any) -> list[Server]:
         return []
 
-    def lookup_domain_name(self, domain, request, tried):
-        """All domains are served by the same servers."""
+    def lookup_domain_name(self, domain: str, request: Any, tried: list[Server]) -> Sequence[Server]:
         return self.servers
 
-    def checkout_service(self, servers, request, tried):
-        """Asked again after each connect that failed, until nothing is left."""
+    def checkout_service(self, servers: Sequence[Server], request: Any, tried: list[Server]) -> Server:
         available = [server for server in servers if server not in tried]
         if not available:
             raise RouteError("all_blocked")
@@ -35,13 +30,11 @@ class ToyRouter(Router):
         tried.append(pick)
         return pick
 
-    def service_backend(self, server, request, tried):
-        """To keep connections open between requests: ``Backend(host, port, keepalive="default")``."""
+    def service_backend(self, server: Server, request: Any, tried: list[Server]) -> Backend:
         host, port = server
-        return Backend(host, port)
+        return Backend(host, port)  # with keepalive="default" the connection stays open for the next request
 
-    def error_page(self, reason, domain_group, request, tried):
-        """Our own reason is a 502; the proxy's reasons have their statuses already."""
+    def error_page(self, reason: Any, servers: Any, request: Any, tried: list[Server]) -> Any:
         if reason == "all_blocked":
             return ErrorPage(502)
-        return super().error_page(reason, domain_group, request, tried)
+        return super().error_page(reason, servers, request, tried)

@@ -42,22 +42,22 @@ class ProxyService(Service):
 
     def startService(self) -> None:
         """Listen, and log ``vegurtx listening on HOST:PORT`` for each port (the real one, where 0 was asked for)."""
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         for endpoint in self.endpoints:
             listening = endpoint.listen(self.factory)
             listening.addCallbacks(self._listening, self._failed)
 
     def _listening(self, port: Any) -> None:
         self.ports.append(port)
-        # No fields: the line reads the same in a log of JSON objects.
-        _log.info(f"vegurtx listening on {address_text(port.getHost())}".replace("{", "{{").replace("}", "}}"))
+        # The address is in the format, not in a field: the line reads the same in a log of JSON objects.
+        _log.info(f"vegurtx listening on {address_text(port.getHost())}")
 
     def _failed(self, failure: Any) -> None:
         _log.failure("vegurtx cannot listen: {reason}", failure, reason=failure.value)
 
     def stopService(self) -> Deferred[Any]:
         """Stop listening, then end what goes on. The Deferred fires when all is done."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         ports, self.ports = self.ports, []
         stopping = DeferredList([maybeDeferred(port.stopListening) for port in ports])
         return stopping.addCallback(self._stop_factory)
@@ -122,7 +122,9 @@ def start_http(
 
 
 def bound_socket(interface: str, port: int, backlog: int) -> socket.socket:
-    """A TCP socket that listens already, before there is a reactor or a daemon: what is wrong shows at once.
+    """A non-blocking TCP socket that listens already.
+
+    It needs neither reactor nor daemon: what is wrong shows before there are any.
 
     :param interface: a numeric address; ``""`` for all IPv4 addresses, ``"::"`` for all.
     :param port: 0 to 65535; with 0 the kernel chooses.
@@ -131,13 +133,14 @@ def bound_socket(interface: str, port: int, backlog: int) -> socket.socket:
     """
     try:
         found = socket.getaddrinfo(
-            interface or ANYWHERE, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_PASSIVE
+            interface or ANYWHERE, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
         )
     except (socket.gaierror, UnicodeError, ValueError) as problem:
         raise CannotListenError(interface, port, OSError("not an IP address")) from problem
     family, kind, _, _, name = found[0]
     sock = socket.socket(family, kind)
     try:
+        sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(name)
         sock.listen(backlog)

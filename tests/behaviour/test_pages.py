@@ -136,6 +136,19 @@ class Pages(RecordingCase):
             [("checkin_service", (None, None, "lookup", "normal")), ("terminate", ("normal",))],
         )
 
+    async def test_redirect_of_other_forms(self) -> None:
+        """Rules 2 and 18: a redirect of an absolute target keeps its path, one of `OPTIONS *` has none."""
+        for line, location in (
+            (b"GET http://example.com:81/a?b", b"http://new.example/a?b"),
+            (b"GET http://example.com?b", b"http://new.example/?b"),
+            (b"OPTIONS *", b"http://new.example"),
+        ):
+            await self._page(
+                {"lookup_domain_name": Redirect("new.example")},
+                b"HTTP/1.1 301 Moved Permanently\r\nLocation: " + location + b"\r\n" + PAGE_END % (0, KEEP),
+                line + b" HTTP/1.1\r\nHost: example.com\r\n\r\n",
+            )
+
     async def test_cannot_be_sent(self) -> None:
         """Rule 18: a page that cannot be sent gives way to the default one for the same reason."""
         for wrong in (

@@ -52,15 +52,37 @@ def curl(port: int, domain: str, targets: Sequence[str], *options: str, given: b
     """
     with tempfile.TemporaryDirectory() as folder:
         # -q: the user's own configuration must not take part.
-        command = [tool("curl"), "-q", "--silent", "--show-error", "--noproxy", "*", "--globoff", "--path-as-is"]
-        command += ["--resolve", f"{domain}:{port}:127.0.0.1", "--max-time", "30", "--write-out", "%{json}\\n"]
+        command = [
+            tool("curl"),
+            "-q",
+            "--silent",
+            "--show-error",
+            "--noproxy",
+            "*",
+            "--globoff",
+            "--path-as-is",
+        ]
+        command += [
+            "--resolve",
+            f"{domain}:{port}:127.0.0.1",
+            "--max-time",
+            "30",
+            "--write-out",
+            "%{json}\\n",
+        ]
         for number, target in enumerate(targets):
             # Options hold for one transfer, up to the next --next.
             command += ["--next"] if number else []
             if number:
                 command += ["--silent", "--show-error", "--globoff", "--path-as-is", "--max-time", "30"]
                 command += ["--noproxy", "*", "--write-out", "%{json}\\n"]
-            command += [*options, "--dump-header", f"{folder}/{number}.head", "--output", f"{folder}/{number}.body"]
+            command += [
+                *options,
+                "--dump-header",
+                f"{folder}/{number}.head",
+                "--output",
+                f"{folder}/{number}.body",
+            ]
             command.append(f"http://{domain}:{port}{target}")
         accounts = output_of(command, given=given).splitlines()
         return [

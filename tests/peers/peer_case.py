@@ -1,8 +1,9 @@
 """What the tests with real peers share: the program in a process of its own, on both reactors, and its tools.
 
-A test class describes conversations once; `on_each_reactor` makes a test class of it for each reactor that the
-program can run on. ``VEGURTX_TEST_REACTOR`` narrows that to one, as for all other tests. A tool that is missing
-skips the test and says which package has it; where the environment variable ``CI`` is set, it is a failure.
+A test class describes conversations once; `on_each_reactor` makes a test class of it for each reactor that
+the program can run on. ``VEGURTX_TEST_REACTOR`` narrows that to one, as for all other tests. A tool that is
+missing skips the test and says which package has it; where the environment variable ``CI`` is set, it is a
+failure.
 """
 
 from __future__ import annotations
@@ -60,10 +61,13 @@ def tool(name: str) -> str:
     raise SkipTest(missing)
 
 
-def output_of(command: Sequence[str], *, environment: dict[str, str] | None = None, given: bytes = b"") -> bytes:
+def output_of(
+    command: Sequence[str], *, environment: dict[str, str] | None = None, given: bytes = b""
+) -> bytes:
     """Run `command` with `given` on its standard input; return its standard output.
 
-    :raises AssertionError: it fails, or does not end in `PATIENCE` seconds; its standard error is in the message.
+    :raises AssertionError: it fails (its standard error is in the message).
+    :raises subprocess.TimeoutExpired: it does not end in `PATIENCE` seconds.
     """
     done = subprocess.run(
         command, input=given, capture_output=True, timeout=PATIENCE, env={**os.environ, **(environment or {})}
@@ -79,7 +83,12 @@ def on_each_reactor(case: type[PeerCase]) -> dict[str, type[PeerCase]]:
     wanted = os.environ.get("VEGURTX_TEST_REACTOR")
     made = {}
     for name in [wanted] if wanted else REACTORS:
-        facts = {"reactor_name": name, "__module__": case.__module__, "__doc__": case.__doc__, "__test__": True}
+        facts = {
+            "reactor_name": name,
+            "__module__": case.__module__,
+            "__doc__": case.__doc__,
+            "__test__": True,
+        }
         class_name = f"{case.__name__}_{name}"
         made[class_name] = type(class_name, (case,), facts)
     return made
@@ -93,7 +102,7 @@ def proxy_before(
     options: Sequence[str] = (),
     program: Program = "twistd",
 ) -> ProxyProcess:
-    """Start the program with a router of `tests.peers.routers` before `backends` (whatever has a ``port``)."""
+    """Start the program with a router of `tests.peers.routers` before `backends` (each has a ``port``)."""
     return ProxyProcess(
         f"tests.peers.routers.{router}",
         options,

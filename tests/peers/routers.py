@@ -44,8 +44,8 @@ class ByDomain(Router):
         return Backend("127.0.0.1", self.port, keepalive=KEEPALIVE.get(kind))
 
     def feature(self, name: str, request: Any, state: Any) -> bool:
-        """``deep_continue`` by name, everything else off."""
-        return name == "deep_continue" and request.host.startswith("deep-")
+        """``deep_continue`` by name. ``peer_port``, to tell a client's connections apart, is always on."""
+        return name == "peer_port" or (name == "deep_continue" and request.host.startswith("deep-"))
 
 
 def toy() -> ToyRouter:

@@ -30,8 +30,12 @@ class Curl(PeerCase):
             echo = got.echo()
             self.assertEqual((echo["method"], echo["target"], echo["version"]), ("GET", "/a/b", [1, 1]))
             self.assertEqual(got.received("host"), [f"{kind}.test:{self.proxy.port}"])
-            self.assertEqual([got.received("x-case"), got.received("user-agent")], [["kept As Is"], ["agent/1"]])
-            self.assertEqual([got.received("via"), got.received("x-forwarded-for")], [["1.1 vegur"], ["127.0.0.1"]])
+            self.assertEqual(
+                [got.received("x-case"), got.received("user-agent")], [["kept As Is"], ["agent/1"]]
+            )
+            self.assertEqual(
+                [got.received("via"), got.received("x-forwarded-for")], [["1.1 vegur"], ["127.0.0.1"]]
+            )
             self.assertEqual(got.received("connection"), ["keep-alive" if kind == "pooled" else "close"])
             self.assertEqual((got.response.status, got.response.header("via")), (200, "1.1 vegur"))
             self.assertEqual(got.facts["http_version"], "1.1")
@@ -113,7 +117,9 @@ class Curl(PeerCase):
         for kind in KINDS:
             echo = self.ask(kind, "/", "--http1.0")
             self.assertEqual((echo.echo()["version"], echo.response.header("connection")), ([1, 1], "close"))
-            transfers = curl(self.proxy.port, f"{kind}.test", ["/chunked/200000", "/bytes/200000"], "--http1.0")
+            transfers = curl(
+                self.proxy.port, f"{kind}.test", ["/chunked/200000", "/bytes/200000"], "--http1.0"
+            )
             for transfer in transfers:
                 self.assertEqual(transfer.body, pattern(0, 200000).tobytes())
                 self.assertEqual(transfer.response.header("transfer-encoding"), None)
@@ -161,7 +167,9 @@ class Curl(PeerCase):
         options = ("-H", "Connection: close")
         transfers = curl(self.proxy.port, "pooled.test", ["/", "/"], *options)
         self.assertEqual([transfer.facts["num_connects"] for transfer in transfers], [1, 1])
-        self.assertEqual([transfer.response.header("connection") for transfer in transfers], ["close", "close"])
+        self.assertEqual(
+            [transfer.response.header("connection") for transfer in transfers], ["close", "close"]
+        )
         self.assertEqual(len({transfer.echo()["connection"] for transfer in transfers}), 1)
 
 

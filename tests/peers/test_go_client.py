@@ -1,4 +1,4 @@
-"""A Go client before the proxy: ``net/http`` on one keep-alive connection. The client is go_client/main.go."""
+"""A Go client before the proxy: ``net/http`` on one keep-alive connection (go_client/main.go)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Go(PeerCase):
 
     def test_keep_alive(self) -> None:
         """Requests of every kind on one connection: none fails, none needs another one."""
-        environment = {"GOFLAGS": "-mod=mod", "GO111MODULE": "off"}
+        environment = {"GO111MODULE": "off"}
         if "HOME" not in os.environ and "GOCACHE" not in os.environ:
             cache = tempfile.TemporaryDirectory()
             self.addCleanup(cache.cleanup)

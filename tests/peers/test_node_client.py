@@ -1,4 +1,4 @@
-"""A Node client before the proxy: ``http`` with a keep-alive agent, and ``fetch``. The client is node_client.mjs."""
+"""A Node client before the proxy: ``http`` with a keep-alive agent, and ``fetch`` (node_client.mjs)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two other parsers make of the same bytes: h11 (Python, strict) and llhttp (Node's, by way of httptools).
+"""What two other parsers make of the same bytes: h11 (in Python) and llhttp (Node's, by way of httptools).
 
 Each oracle answers with what it read, ``None`` while it wants more, or raises ``Rejected``.
 """

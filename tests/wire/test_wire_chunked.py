@@ -100,7 +100,9 @@ class DecoderTests(TestCase):
                 self.assertFalse(decoder.done)
                 decoder = ChunkedDecoder()
                 self.assertEqual(decode(segments, decoder), (body, ""), raw)
-                self.assertEqual((decoder.done, decoder.trailers, decoder.surplus), (True, trailers, b""), raw)
+                self.assertEqual(
+                    (decoder.done, decoder.trailers, decoder.surplus), (True, trailers, b""), raw
+                )
 
     def test_surplus(self) -> None:
         """What follows the end is kept apart, also when it comes later."""

@@ -1,4 +1,4 @@
-"""How long a body is, and the shapes that must not be guessed at (rules 5, 14, 15, 16; RFC 9112 sections 6.3, 11.2)."""
+"""How long a body is, and what must not be guessed at (rules 5, 14 to 16; RFC 9112 sections 6.3, 11.2)."""
 
 from __future__ import annotations
 

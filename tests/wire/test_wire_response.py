@@ -1,4 +1,4 @@
-"""Response heads: every vector whole, byte by byte and with bytes behind it; limits and their words (rule 14)."""
+"""Response heads: vectors whole, byte by byte and with bytes behind; limits and their words (rule 14)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from twisted.trial.unittest import TestCase
 from tests.wire.vectors import BAD_RESPONSES, GOOD_RESPONSES, TRAILING, GoodResponse
 from vegurtx.wire.errors import BadHead
 from vegurtx.wire.fields import fields
-from vegurtx.wire.limits import ResponseLimits
+from vegurtx.wire.limits import DEFAULT_RESPONSE_LIMITS, ResponseLimits
 from vegurtx.wire.partial import ResponseHeadBuffer
 from vegurtx.wire.response import ResponseHead, ResponseParser
 
@@ -15,7 +15,7 @@ SMALL = ResponseLimits(status_line=20, field_line=24, cookie=10, fields=3, head=
 LINE = b"HTTP/1.1 200 OK\r\n"
 
 
-def bytewise(raw: bytes, limits: ResponseLimits = ResponseLimits()) -> bytes | None:
+def bytewise(raw: bytes, limits: ResponseLimits = DEFAULT_RESPONSE_LIMITS) -> bytes | None:
     """Feed a head a byte at a time; return what the buffer hands out with the last one."""
     buffer = ResponseHeadBuffer(limits)
     for at in range(len(raw)):

@@ -6,6 +6,7 @@ this process, however it ends.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,7 +38,12 @@ class DemoOptions(StrictOptions):
         ["port", "p", "8080", "The proxy's port."],
         ["backends", "b", "8081,8082", "The back-ends' ports, with commas between them."],
         ["interface", "i", "127.0.0.1", "The IP address to listen on."],
-        ["router", "r", TOY_ROUTER, "The router; the default one is in a checkout's examples, and knows 8081 and 8082."],
+        [
+            "router",
+            "r",
+            TOY_ROUTER,
+            "The router; the default one is in a checkout's examples, and knows 8081 and 8082.",
+        ],
     ]
 
     backend_ports: list[int]
@@ -110,10 +116,8 @@ class Child(ProcessProtocol):
         return self.ended.addCallback(done)
 
     def _signal(self, name: str) -> None:
-        try:
+        with contextlib.suppress(ProcessExitedAlready):
             self.process.signalProcess(name)
-        except ProcessExitedAlready:
-            pass
 
 
 class Demo:
@@ -164,10 +168,13 @@ class Demo:
 
     def _advice(self) -> str:
         address = address_text(self._proxy.ports[0].getHost())
-        kills = [f"    kill {child.pid}  # ends the back-end on port {child.port}" for child in self._children]
+        kills = [
+            f"    kill {child.pid}  # ends the back-end on port {child.port}" for child in self._children
+        ]
+        ports = ", ".join(str(child.port) for child in self._children)
         return "\n".join(
             [
-                f"vegurtx listening on {address}, back-ends on {', '.join(str(child.port) for child in self._children)}.",
+                f"vegurtx listening on {address}, back-ends on {ports}.",
                 "Try, in another terminal:",
                 f"    curl http://{address}/hello  # some more times: who answers?",
                 *kills,

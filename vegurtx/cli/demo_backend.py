@@ -27,7 +27,9 @@ class BackendOptions(StrictOptions):
         ["port", "p", "8081", "The port to listen on; 0: the kernel chooses."],
         ["interface", "i", "127.0.0.1", "The IP address to listen on."],
     ]
-    optFlags = [["until-eof", None, "End when standard input ends, as it does when the parent process has ended."]]
+    optFlags = [
+        ["until-eof", None, "End when standard input ends, as it does when the parent process has ended."]
+    ]
 
     def postOptions(self) -> None:
         """Check them."""
@@ -38,6 +40,9 @@ class WhichPort(Resource):
     """Answers every request of every path and method with the port that it came to."""
 
     isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
 
     def render(self, request: Request) -> bytes:
         """See `Resource`."""
@@ -72,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
     print(f"demo back-end listening on {address_text(port.getHost())}", flush=True)
     if options["until-eof"]:
         stdio.StandardIO(UntilEnd(partial(_stop, reactor)))
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()
 
 
 def _stop(reactor: Any) -> None:

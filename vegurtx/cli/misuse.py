@@ -19,10 +19,13 @@ def misuse(message: str) -> NoReturn:
 class StrictOptions(usage.Options):
     """Options whose misuse ends the program, whichever program asks for them (twistd would print all its help)."""
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """See `usage.Options`; ends the program where that raises ``UsageError``."""
         try:
-            super().parseOptions(options)
+            super().parseOptions(options)  # type: ignore[no-untyped-call]
         except usage.UsageError as problem:
             misuse(str(problem))
 
@@ -53,7 +56,9 @@ def port_number(option: str, value: Any) -> int:
     """
     text = str(value)
     if not (text.isascii() and text.isdecimal() and int(text) < 65536):
-        raise usage.UsageError(f"{option}: {text!r} is not allowed; it must be a whole number from 0 to 65535")
+        raise usage.UsageError(
+            f"{option}: {text!r} is not allowed; it must be a whole number from 0 to 65535"
+        )
     return int(text)
 
 

@@ -22,7 +22,13 @@ Parameter = list[Any]
 
 def _setting_parameter(entry: Entry) -> Parameter:
     # No default here: what is None was not given, and the environment's turn comes.
-    default = "none" if entry.default in ("", []) else f"{entry.default:g}" if _is_number(entry.default) else entry.default
+    default = (
+        "none"
+        if entry.default in ("", [])
+        else f"{entry.default:g}"
+        if _is_number(entry.default)
+        else entry.default
+    )
     return [entry.option, None, None, f"{entry.description} [default: {default}{_unit(entry)}]"]
 
 
@@ -41,8 +47,13 @@ class Options(StrictOptions):
     longdesc = "An HTTP proxy that asks your router where each request goes."
     optParameters = [
         ["port", "p", "8080", "The port to listen on; 0: the kernel chooses, and the log says which."],
-        ["interface", "i", ANYWHERE, "The IP address to listen on; \"::\" for all, IPv6 too."],
-        ["router", "r", None, "The router: a class, a function that makes one, or an instance, e.g. mymodule.MyRouter."],
+        ["interface", "i", ANYWHERE, 'The IP address to listen on; "::" for all, IPv6 too.'],
+        [
+            "router",
+            "r",
+            None,
+            "The router: a class, a function that makes one, or an instance, e.g. mymodule.MyRouter.",
+        ],
         *map(_setting_parameter, Settings.entries()),
     ]
 

@@ -78,7 +78,7 @@ def _said(problem: Exception) -> str:
     """The exception in one line, with the place where it was raised."""
     text = " ".join(traceback.format_exception_only(problem)[-1].split())
     if isinstance(problem, SyntaxError):
-        return f"{text} ({problem.filename}, line {problem.lineno})" if problem.filename not in text else text
+        return f"{text} ({problem.filename}, line {problem.lineno})"
     frames = [
         frame
         for frame in traceback.extract_tb(problem.__traceback__)

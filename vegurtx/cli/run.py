@@ -5,7 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from twisted.logger import FilteringLogObserver, LogLevelFilterPredicate, globalLogBeginner, textFileLogObserver
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
 
 
 def start_logging() -> None:

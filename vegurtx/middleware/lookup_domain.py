@@ -25,7 +25,8 @@ class LookupDomain:
         exchange = request.exchange
         if isinstance(group, Redirect):
             scheme = "https" if exchange.secure else "http"
-            target = exchange.target.decode("latin-1")
+            # OPTIONS * asks about the server: there is no path to add
+            target = "" if exchange.target == b"*" else exchange.target.decode("latin-1")
             return Response(301, [("Location", f"{scheme}://{group.domain}{target}")])
         exchange.found(group)
         return None

@@ -10,12 +10,12 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Any, Protocol as Structure
 
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from vegurtx.net.ending import ended_in_order
 from vegurtx.wire.chunked import ChunkedDecoder
 from vegurtx.wire.errors import BadChunk, BadFraming, BadHead
 from vegurtx.wire.framing import CHUNKED, UNTIL_CLOSE, response_framing
@@ -258,6 +258,8 @@ class BackendConnection(Protocol):
         try:
             pieces = decoder.feed(data)
         except BadChunk as error:
+            if error.pieces:  # what was good is delivered, however it was cut into segments
+                receiver.response_body(error.pieces, False, b"")
             receiver.backend_failed(("downstream", ("bad_chunk", error.what)))
             return
         if decoder.done:
@@ -300,9 +302,9 @@ class BackendConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
         self.write = self.write_sequence = _to_nobody
-        clean = reason.check(ConnectionDone) is not None
-        if self._reading is Reading.UNTIL_CLOSE and clean and self._receiver is not None:
-            self.readConnectionLost()
+        clean = ended_in_order(self.transport, reason)
+        if clean and self._receiver is not None and self._reading in (Reading.UNTIL_CLOSE, _TUNNEL):
+            self.readConnectionLost()  # TLS has no half-close: its end is the end of both directions
         self._lost("closed" if clean else "econnreset")
 
     def _lost(self, what: str) -> None:

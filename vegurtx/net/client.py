@@ -26,9 +26,10 @@ EndpointFor = Callable[[Backend], IStreamClientEndpoint]
 _WORDS: list[tuple[type[BaseException], str]] = [
     (error.ConnectionRefusedError, "econnrefused"),
     (error.TimeoutError, "etimedout"),
-    (error.NoRouteError, "ehostunreach"),
+    (error.NoRouteError, "enetunreach"),
     (error.DNSLookupError, "nxdomain"),
     (error.UnknownHostError, "nxdomain"),
+    (UnicodeError, "nxdomain"),
 ]
 
 
@@ -110,6 +111,8 @@ class BackendClient:
         timeout = self._connect_timeout
         if backend.path is not None:
             return unix_client(self._reactor, backend.path, timeout)
+        if not backend.host.replace(".", "").isdigit():
+            backend.host.encode("idna")  # what cannot be a name makes the resolver fail without telling anybody
         if backend.tls is not None and backend.tls is not False:
             return tls_client(
                 self._reactor, backend.host, backend.port, timeout, backend.tls, socket_options=self._socket_options
@@ -153,4 +156,6 @@ class BackendClient:
 def _connect_failed(failure: Failure) -> Any:
     if failure.check(CancelledError, ConnectFailed):
         return failure
+    if failure.check(error.ConnectingCancelledError):  # an endpoint's word for it, which is no CancelledError
+        return Failure(CancelledError())
     return Failure(ConnectFailed(connect_word(failure)))

@@ -18,6 +18,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from vegurtx.net.ending import ended_in_order
 from vegurtx.net.endpoints import tls_details
 from vegurtx.net.timer import Timer
 from vegurtx.wire.chunked import ChunkedDecoder
@@ -240,7 +241,7 @@ class ClientConnection(Protocol):
         if data:
             self._body(data)
         if self.eof and self._reading is _BODY:
-            self._left()
+            self.abort()  # in the middle of its request
 
     def _body(self, data: bytes) -> None:
         handler = self.handler
@@ -375,12 +376,14 @@ class ClientConnection(Protocol):
             _reset_behind(transport)
 
     def abort(self) -> None:
-        """Close at once; nothing more is sent."""
+        """Close at once; nothing more is sent. An exchange that goes on hears that the client is gone."""
         if self._reading is not _CLOSED:
             self._reading = _CLOSED
-            self.handler = None
+            handler, self.handler = self.handler, None
             transport: Any = self.transport
             transport.abortConnection()
+            if handler is not None:
+                handler.client_lost()
 
     def tunnel(self, handler: Handler) -> bytes:
         """From now on every byte goes to `handler.tunnel_data`; returns those that are here already."""
@@ -402,7 +405,7 @@ class ClientConnection(Protocol):
             self.handler.client_eof()  # type: ignore[union-attr]
         elif reading is _BODY:
             if self._streaming:
-                self._left()
+                self.abort()  # in the middle of its request
         elif reading is not _WAIT and reading is not _CLOSED and not self._held:
             self._close()
 
@@ -414,15 +417,10 @@ class ClientConnection(Protocol):
         self.write = self.write_sequence = _to_nobody
         self.timer.stop()
         self._held.clear()
+        if self._reading is _TUNNEL and not self.eof and ended_in_order(self.transport, reason):
+            self.readConnectionLost()  # TLS has no half-close: its end is the end of both directions
         self._lost()
         self._listener.closed(self)
-
-    def _left(self) -> None:
-        """The client is gone in the middle of its request."""
-        handler = self.handler
-        self.abort()
-        if handler is not None:
-            handler.client_lost()
 
     def _lost(self) -> None:
         handler, self.handler = self.handler, None
@@ -436,7 +434,7 @@ class ClientConnection(Protocol):
         if self.handler is not None:
             self.handler.timed_out()
         elif self._reading is _HEAD:
-            self._reject(BadHead(408, "head_timeout"))
+            self._reject(BadHead("head_timeout", 408))
         elif self._reading is _CLOSED:
             self.transport.abortConnection()  # type: ignore[union-attr]
         else:

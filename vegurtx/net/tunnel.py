@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.interfaces import ISSLTransport
+
 from vegurtx.net.backend import BackendConnection
 from vegurtx.net.server import ClientConnection
 
@@ -68,26 +70,22 @@ class Tunnel:
     def client_eof(self) -> None:
         """The client has sent its last byte."""
         self._client_done = True
-        if self._backend_done:
+        if self._backend_done or not _half_close(self._backend):
             self._end(None)
-        else:
-            _half_close(self._backend)
 
     def backend_eof(self) -> None:
         """The back-end has sent its last byte."""
         self._backend_done = True
-        if self._client_done:
+        if self._client_done or not _half_close(self._client):
             self._end(None)
-        else:
-            _half_close(self._client)
 
     def client_lost(self) -> None:
-        """The client's connection is gone."""
-        self._end(None if self._client_done or self._backend_done else ("upstream", "closed"))
+        """The client's connection is gone; that is an end in order only where its last byte had come."""
+        self._end(None if self._client_done else ("upstream", "closed"))
 
     def backend_failed(self, reason: Any) -> None:
-        """The back-end's connection is gone."""
-        self._end(None if self._client_done or self._backend_done else reason)
+        """The back-end's connection is gone; that is an end in order only where its last byte had come."""
+        self._end(None if self._backend_done else reason)
 
     def timed_out(self) -> None:
         """Silence."""
@@ -155,7 +153,10 @@ class _BackendSide:
         """A pipe has no responses."""
 
 
-def _half_close(connection: Any) -> None:
+def _half_close(connection: Any) -> bool:
+    """End our direction; `False` where the transport cannot (TLS), so that only the whole can be ended."""
     transport = connection.transport
-    if hasattr(transport, "loseWriteConnection"):
-        transport.loseWriteConnection()
+    if ISSLTransport.providedBy(transport) or not hasattr(transport, "loseWriteConnection"):
+        return False
+    transport.loseWriteConnection()
+    return True

@@ -289,17 +289,25 @@ class Exchange:
 
     def checkout(self) -> Any:
         """Check a service out and connect to it, until one answers or the router gives up. For the chain's stage."""
+        self._still_wanted()
         if self._tries >= self.proxy.max_connect_tries:
             raise RouteError(("downstream", "connect_tries"))
         return then(
             self.router.checkout_service(self.domain_group, self.request, self.state), self._checked_out
         )
 
+    def _still_wanted(self) -> None:
+        """A callback that was cancelled may answer all the same: nothing more is asked or opened after that."""
+        if self._failure is not None:
+            raise CancelledError
+
     def _checked_out(self, service: Any) -> Any:
+        self._still_wanted()
         self.service = service
         return then(self.router.service_backend(service, self.request, self.state), self._connect)
 
     def _connect(self, backend: Any) -> Any:
+        self._still_wanted()
         if not isinstance(backend, Backend):
             raise TypeError(f"service_backend returned {backend!r}, which is no Backend")
         self._tries += 1
@@ -406,8 +414,8 @@ class Exchange:
 
     def timed_out(self) -> None:
         """The router, or a stage, did not answer in time."""
-        self._give_up()
         if self._failure is not None:  # not even for the error page
+            self._give_up()
             log.error("error_page did not answer in time")
             self._send(ErrorPage(entry(self._failure).status), self._failure)
         else:
@@ -441,13 +449,13 @@ class Exchange:
         """The request ends with `reason`: with the router's page, if the client is there to see it."""
         if self._ended:
             return
+        self._failure = reason
         self._give_up()
         self._drop_link()
         if self._gone:
             self._end("error", reason)
             return
         self.connection.handler = self
-        self._failure = reason
         request = self.request
         request.suggested_code = code
         try:

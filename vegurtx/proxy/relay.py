@@ -381,7 +381,9 @@ class Relay:
 
     def timed_out(self) -> None:
         """Nothing came for as long as this phase allows (rule 24)."""
-        if self._responding:
+        if self._held is not None:  # the response waits for the router's headers
+            self._exchange.timed_out()
+        elif self._responding:
             self._failed(("undefined", "timeout"))
         elif self._uploaded or self._link.full:
             self._failed(("downstream", "timeout"))

@@ -21,7 +21,8 @@ TARGET = rb"!\"$-~"
 EXTENSION = rb";[\t -~\x80-\xff]*+"
 """A chunk extension as we bound it; what is in it is dropped, so its inner grammar does not matter.
 
-RFC 9112 section 7.1.1 would have white space before the semicolon tolerated; nobody sends that, and parsers disagree."""
+RFC 9112 section 7.1.1 would tolerate white space before the semicolon; nobody sends it, and parsers disagree.
+"""
 
 FIELD_LINES = rb"(?:[%s]++:[%s]*+\r\n)*+" % (TOKEN, FIELD)
 """Any number of field lines: no fold, no space before the colon, CRLF only (RFC 9112 section 5)."""

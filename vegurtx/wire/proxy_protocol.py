@@ -26,9 +26,9 @@ _FAMILIES = (b"TCP4 ", b"TCP6 ", b"UNKNOWN")
 _v1_beginning = re.compile(
     rb"PROXY (?:TCP4 [0-9. ]*+|TCP6 [0-9A-Fa-f:. ]*+|UNKNOWN(?: [ -~]*+)?+)\r?"
 ).fullmatch
-_v1_addresses = re.compile(
-    rb"PROXY TCP([46]) ([^ ]++) ([^ ]++) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})"
-).fullmatch
+_ADDRESS = rb"([0-9A-Fa-f:.]++)"
+_PORT = rb"(0|[1-9][0-9]{0,4})"
+_v1_addresses = re.compile(rb"PROXY TCP([46]) %s %s %s %s" % (_ADDRESS, _ADDRESS, _PORT, _PORT)).fullmatch
 _v1_unknown = re.compile(rb"PROXY UNKNOWN(?: [ -~]*+)?+").fullmatch
 
 _LOCAL, _PROXY = 0x20, 0x21

@@ -24,7 +24,7 @@ class LookupDomain:
     def _found(self, group: Any, request: Any) -> Response | None:
         exchange = request.exchange
         if isinstance(group, Redirect):
-            scheme = "https" if exchange.secure else "http"
+            scheme = "https" if exchange.intake.secure else "http"
             target = exchange.target.decode("latin-1")
             return Response(301, [("Location", f"{scheme}://{group.domain}{target}")])
         exchange.found(group)

@@ -24,7 +24,7 @@ class LookupDomain:
     def _found(self, group: Any, request: Any) -> Response | None:
         exchange = request.exchange
         if isinstance(group, Redirect):
-            scheme = "https" if exchange.secure else "http"
+            scheme = "https" if exchange.intake.secure else "http"
             # OPTIONS * asks about the server: there is no path to add
             target = "" if exchange.target == b"*" else exchange.target.decode("latin-1")
             return Response(301, [("Location", f"{scheme}://{group.domain}{target}")])

@@ -92,6 +92,7 @@ class BackendConnection(Protocol):
         self._reading = _NOTHING
         self._receiver: Receiver | None = None
         self._method = b""
+        self._last: ResponseHead | None = None  # the next one is often the same
         self._partial: ResponseHeadBuffer | None = None
         self._remaining = 0
         self._decoder: ChunkedDecoder | None = None
@@ -185,7 +186,7 @@ class BackendConnection(Protocol):
                 self._partial = None
                 data = whole
             while True:
-                head = self._parse(data)
+                head = self._parse(data, self._last)
                 if head is None:
                     self._partial = ResponseHeadBuffer(self._limits)
                     self._partial.feed(data)
@@ -203,6 +204,7 @@ class BackendConnection(Protocol):
         except (BadHead, BadFraming) as error:
             receiver.backend_failed(("downstream", error.what))
             return
+        self._last = head
         self._body_begins(receiver, head, framing, data)
 
     def _body_begins(self, receiver: Receiver, head: ResponseHead, framing: int, data: bytes) -> None:

@@ -100,6 +100,7 @@ class ClientConnection(Protocol):
         self._reading = _IDLE
         #: the exchange of the present request, or the tunnel that it became
         self.handler: Handler | None = None
+        self._last: RequestHead | None = None  # the next one is likely to be much the same
         self._partial: RequestHeadBuffer | None = None
         self._held: list[bytes] = []  # bytes that nobody is ready for
         self._held_size = 0
@@ -181,13 +182,14 @@ class ClientConnection(Protocol):
                     return
                 self._partial = None
                 data = whole
-            head = self._parse(data)
+            head = self._parse(data, self._last)
             if head is None:
                 self._begins_slowly(data)
                 return
         except BadHead as error:
             self._reject(error)
             return
+        self._last = head
         end = head.end
         if end != len(data):
             self._held.append(data[end:])

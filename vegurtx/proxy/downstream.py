@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from vegurtx.message import ErrorPage
 from vegurtx.proxy.additional import lines_of, replaced
-from vegurtx.proxy.intake import NO_TOKENS, connection_tokens
+from vegurtx.proxy.intake import NO_TOKENS, connection_tokens, persistent
 from vegurtx.wire.fields import without
 from vegurtx.wire.response import ResponseHead
 
@@ -33,49 +33,59 @@ def response_tokens(head: ResponseHead) -> frozenset[bytes]:
         return frozenset({b"close"})
 
 
-def response_fields(head: ResponseHead, tokens: frozenset[bytes], unchunked: bool, length: bytes | None) -> bytes:
-    """The field lines of a response to the client; all but what the router adds and the last, `Connection`.
+class Derived(NamedTuple):
+    """What follows from a back-end's head for every client of one kind."""
 
-    :param unchunked: the body, if there is one, goes out without its coding: the client speaks HTTP/1.0.
-    :param length: the one length which a repeated `Content-Length` stands for; else `None`.
+    persistent: bool
+    """Whether the back-end keeps its connection open after this response."""
+    status_line: bytes
+    lines: bytes
+    """The field lines for the client; all but what the router adds and the last, `Connection`."""
+    plain: bytes
+    """Both of them."""
+
+
+def derive(head: ResponseHead, old_client: bool) -> Derived:
+    """What goes on of a response's head.
+
+    :param old_client: the client speaks HTTP/1.0: the body, if there is one, goes out without its coding.
     """
+    tokens = response_tokens(head)
     known = head.known
-    rest = head.rest
-    drop: frozenset[bytes] = tokens - _KEPT if tokens is not NO_TOKENS else NO_TOKENS
+    drop = tokens - _KEPT
     special = b""
-    if unchunked:
+    if old_client and b"transfer-encoding" in known:
         drop |= {b"transfer-encoding", b"trailer"}
-    if length is not None:
+    if b"content-length" in head.repeated:  # several that say the same: one
         drop |= {b"content-length"}
-        special = b"Content-Length: %b\r\n" % length
-    if drop:
-        rest = without(rest, drop)
+        special = b"Content-Length: %b\r\n" % head.repeated[b"content-length"][0]
     if (head.status == 426 or head.status == 101) and b"upgrade" in known:
         special += b"Upgrade: %b\r\n" % known[b"upgrade"]
     via = known.get(b"via")
-    return b"%b%b%b%b" % (
-        rest,
+    lines = b"%b%b%b%b" % (
+        without(head.rest, drop) if drop else head.rest,
         special,
         b"Via: 1.1 vegur\r\n" if via is None else b"Via: %b, 1.1 vegur\r\n" % via,
         b"" if b"server" in known else _SERVER,
     )
+    status_line = b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
+    return Derived(persistent(tokens, head.minor), status_line, lines, status_line + lines)
 
 
-def response_head(head: ResponseHead, lines: bytes, extra: object, keep: bool) -> bytes:
+def response_head(derived: Derived, extra: object, keep: bool) -> bytes:
     """The whole head of a final response; `keep`: whether the client's connection stays open after it.
 
     :raises TypeError, ValueError: the router's headers cannot be sent.
     """
     if extra:
-        lines = replaced(lines, extra)
-    return b"HTTP/1.1 %d %b\r\n%b%b" % (head.status, head.reason, lines, _ENDINGS[keep])
+        return derived.status_line + replaced(derived.lines, extra) + _ENDINGS[keep]
+    return derived.plain + _ENDINGS[keep]
 
 
-def switching_head(head: ResponseHead, lines: bytes, extra: object) -> bytes:
+def switching_head(head: ResponseHead, derived: Derived, extra: object) -> bytes:
     """The whole head of a 101."""
-    if extra:
-        lines = replaced(lines, extra)
-    return b"HTTP/1.1 101 %b\r\n%bConnection: Upgrade\r\n\r\n" % (head.reason, lines)
+    lines = replaced(derived.lines, extra) if extra else derived.lines
+    return b"%b%bConnection: Upgrade\r\n\r\n" % (derived.status_line, lines)
 
 
 def interim_head(head: ResponseHead) -> bytes:

@@ -21,16 +21,7 @@ from vegurtx.net.server import ClientConnection
 from vegurtx.net.timer import FOREVER
 from vegurtx.pending import PENDING, deferred_of, then
 from vegurtx.proxy.downstream import page
-from vegurtx.proxy.ids import acceptable
-from vegurtx.proxy.intake import (
-    HostMemo,
-    connection_tokens,
-    continue_expected,
-    framing_of,
-    persistent,
-    target_of,
-    upgrade_of,
-)
+from vegurtx.proxy.intake import Intake, continue_expected, target_of, upgrade_of
 from vegurtx.proxy.log import RequestLog
 from vegurtx.proxy.relay import Relay
 from vegurtx.proxy.request import Request
@@ -42,8 +33,6 @@ if TYPE_CHECKING:
 log = Logger()
 
 _SLASH = ord("/")
-#: the length of a body of which nobody can say where it ends
-_NO_END = 1 << 62
 _REJECTIONS = frozenset({"bad_request", "bad_request_header", "empty_host", "expectation_failed"})
 
 
@@ -61,18 +50,16 @@ class Exchange:
         "_tries",
         "_waiting",
         "accepted_at",
-        "authority",
         "backend",
+        "connect_time",
         "connection",
         "deep_continue",
         "domain_group",
-        "framing",
         "head",
+        "intake",
         "link",
         "log",
-        "memo",
         "now",
-        "own_id",
         "phase",
         "problem",
         "proxy",
@@ -82,7 +69,6 @@ class Exchange:
         "service",
         "state",
         "target",
-        "tokens",
         "upgrade",
     )
 
@@ -102,8 +88,9 @@ class Exchange:
         #: the protocols for an upgrade that the client asked for
         self.upgrade: bytes | None = None
         self.deep_continue = False
-        #: milliseconds that the router took to choose
+        #: milliseconds that the router took to choose, and the connect
         self.route_time = 0
+        self.connect_time = 0
         self._stage = 0
         self._tries = 0
         self._waiting: Deferred[Any] | None = None
@@ -113,63 +100,43 @@ class Exchange:
         self._gone = False
         self._ended = False
 
-        self._read(head)
+        self.problem: RouteError | None = None
+        self.target = head.target
+        intake = self.intake = self._read(head)
         self.now = now = proxy.seconds()
         self.accepted_at = accepted_at = proxy.wall()
         self.log = RequestLog(accepted_at, now, proxy.seconds)
-        self.request = request = Request(self, connection, head, self.log, self.memo.domain, self.target)
-        request.id = self._request_id(head)
-
-    def _read(self, head: RequestHead) -> None:
-        """What the head says; and the first thing wrong with it, for the stage whose matter it is."""
-        known = head.known
-        problem: RouteError | None = None
-        self.authority: bytes | None = None
-        self.framing = 0
-        self.target = head.target
-        if head.target[0] != _SLASH or head.method == b"CONNECT":
-            try:
-                self.target, self.authority = target_of(head)
-            except RouteError as error:
-                problem = error
-        host = known.get(b"host", b"") if self.authority is None else self.authority
-        connection = self.connection
-        memo = connection.memo
-        if memo is None or memo.host != host:
-            memo = connection.memo = HostMemo(host, connection, self.proxy)
-        self.memo: HostMemo = memo
-        if memo.problem is not None or b"host" in head.repeated or b"host" not in known:
-            problem = problem or RouteError(
-                "bad_request" if b"host" in head.repeated else memo.problem or "empty_host"
-            )
-        if b"content-length" in known or b"transfer-encoding" in known:
-            try:
-                self.framing = framing_of(head)
-            except RouteError as error:
-                problem = problem or error
-                self.framing = _NO_END
-        try:
-            self.tokens: frozenset[bytes] | None = connection_tokens(known.get(b"connection"))
-        except ValueError:
-            self.tokens = None
-        self.problem = problem
-
-    def _request_id(self, head: RequestHead) -> str:
-        proxy = self.proxy
-        name = proxy.request_id_key
-        given = head.known.get(name, b"")
-        #: whether the request id is ours, not the client's
-        self.own_id = (
-            not given or name in head.repeated or not acceptable(given, proxy.request_id_max_size)
+        self.request = Request(
+            self, connection, head, self.log, intake.domain, self.target, intake.given_id or proxy.new_id()
         )
-        return proxy.new_id() if self.own_id else given.decode("ascii")
+
+    def _read(self, head: RequestHead) -> Intake:
+        """What the head says; what is wrong with it is kept for the stage whose matter it is."""
+        connection = self.connection
+        if head.target[0] == _SLASH and head.method != b"CONNECT":
+            last: Intake | None = connection.memo
+            if last is not None and last.known is head.known and last.minor == head.minor:
+                self.problem = last.problem
+                return last
+            intake = connection.memo = Intake(head, connection, self.proxy)
+            self.problem = intake.problem
+            return intake
+        authority = None
+        try:
+            self.target, authority = target_of(head)
+        except RouteError as error:
+            self.problem = error
+        intake = Intake(head, connection, self.proxy, authority)
+        self.problem = self.problem or intake.problem
+        return intake
 
     def start(self) -> None:
         """Ask the router's ``init``, and run the chain."""
         connection = self.connection
         connection.handler = self
-        if self.framing:
-            connection.expect_body(self.framing)
+        framing = self.intake.framing
+        if framing:
+            connection.expect_body(framing)
         try:
             state = self.router.init(self.accepted_at, self.request)
             if PENDING[state.__class__]:
@@ -271,19 +238,11 @@ class Exchange:
 
     def read_upgrade(self) -> None:
         """Which upgrade the client asks for (rule 9); raises `RouteError`."""
-        tokens = self.tokens
+        tokens = self.intake.tokens
         if tokens is None:
             raise RouteError("bad_request_header")
         if tokens:
             self.upgrade = upgrade_of(self.head, tokens)
-
-    @property
-    def secure(self) -> bool:
-        """Whether the client speaks TLS, to us or to a proxy before us that we believe."""
-        memo = self.memo
-        return memo.proto == "https" or (
-            memo.trusted and self.head.known.get(b"x-forwarded-proto", b"").lower() == b"https"
-        )
 
     # -- the service: checkout, connect, and again (rule 22) -------------------------------------------------------
 
@@ -318,6 +277,7 @@ class Exchange:
         link = self.proxy.client.idle(backend)
         if link is None:
             return self._dial()
+        self.connect_time = 0
         self.log.events.append((now, "connect_time", "pre"))
         self.log.events.append((now, "connect_time", "post"))
         self.link = link
@@ -335,6 +295,7 @@ class Exchange:
         self._dialling = False
         self._await_router()
         self.log.stamp("connect_time", "post")
+        self.connect_time = self.log.event_duration("connect_time") or 0
 
     def _connected(self, link: BackendConnection) -> None:
         self._dialled()
@@ -486,7 +447,7 @@ class Exchange:
         if self._ended:
             return
         last = connection.eof and not connection.holding
-        keep = not (connection.body_pending or last or _rejection(reason)) and self.may_keep
+        keep = not (connection.body_pending or last or _rejection(reason)) and self.intake.persistent
         method = self.head.method
         try:
             if not isinstance(answer, ErrorPage):
@@ -506,11 +467,6 @@ class Exchange:
         else:
             self._end("error", reason)
         connection.finish(keep)
-
-    @property
-    def may_keep(self) -> bool:
-        """Whether the client keeps its connection open after this request."""
-        return self.tokens is not None and persistent(self.tokens, self.head.minor)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

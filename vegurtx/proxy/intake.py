@@ -7,9 +7,11 @@ Host, target, framing and connection options (rules 2, 5, 8, 9). What is wrong i
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from vegurtx.errors import RouteError
+from vegurtx.proxy.ids import acceptable
 from vegurtx.wire.errors import BadFraming
 from vegurtx.wire.fields import token_list, upgrade_list
 from vegurtx.wire.framing import request_framing
@@ -18,6 +20,8 @@ from vegurtx.wire.target import parse_host, parse_target
 
 if TYPE_CHECKING:
     from vegurtx.net.server import ClientConnection
+    from vegurtx.proxy.factory import ProxyFactory
+    from vegurtx.proxy.upstream import Wishes
 
 #: fields whose lines never go on as they came: they end here, or we write them anew
 TAKE = frozenset(
@@ -41,6 +45,8 @@ TAKE = frozenset(
 READ = frozenset({b"content-length", b"expect", b"host", b"transfer-encoding", b"x-forwarded-proto"})
 
 _EXPECTATION = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++[ \t]*+(?:[=;,]|\Z)")
+#: the length of a body of which nobody can say where it ends
+NO_END = 1 << 62
 _CLOSE = frozenset({b"close"})
 _KEEP_ALIVE = frozenset({b"keep-alive"})
 NO_TOKENS: frozenset[bytes] = frozenset()
@@ -52,36 +58,111 @@ _COMMON_TOKENS = {
 }
 
 
-class HostMemo:
-    """What one value of ``Host`` means on one connection; clients seldom change it between requests."""
+class Intake:
+    """What the field lines of a request say, and what of them goes on.
 
-    __slots__ = ("domain", "forwarded", "forwarded_for", "host", "peer", "problem", "proto", "trusted")
+    It follows from the lines, the version and the connection alone. Clients that keep a connection send much the same
+    lines again and again, so the connection remembers its last `Intake`.
 
-    def __init__(self, host: bytes, connection: ClientConnection, proxy: Any) -> None:
-        self.host = host
+    :param authority: the target's, where it is in absolute-form; it takes the place of ``Host``.
+    """
+
+    __slots__ = (
+        "authority",
+        "domain",
+        "forwarded",
+        "framing",
+        "given_id",
+        "known",
+        "minor",
+        "peer",
+        "persistent",
+        "problem",
+        "proto",
+        "repeated",
+        "rest",
+        "tokens",
+        "trusted",
+        "upstream",
+        "upstream_for",
+    )
+
+    def __init__(
+        self, head: RequestHead, connection: ClientConnection, proxy: ProxyFactory, authority: bytes | None = None
+    ) -> None:
+        known = self.known = head.known
+        self.repeated = head.repeated
+        self.rest = head.rest
+        self.minor = head.minor
+        self.authority = authority
+        #: the first thing wrong, for the stage whose matter it is
+        self.problem: RouteError | None = None
+        port = self._read_host(authority)
+        #: the length of the body, or `CHUNKED`
+        self.framing = 0
+        if b"content-length" in known or b"transfer-encoding" in known:
+            self._read_framing(head)
+        #: the options in ``Connection``; `None` where it is malformed
+        self.tokens: frozenset[bytes] | None = None
+        with suppress(ValueError):
+            self.tokens = connection_tokens(known.get(b"connection"))
+        #: whether the client keeps its connection open after this request
+        self.persistent = self.tokens is not None and persistent(self.tokens, head.minor)
+        #: the client's request id, if it is one to keep
+        self.given_id = ""
+        given_id = known.get(proxy.request_id_key)
+        if given_id is not None and proxy.request_id_key not in head.repeated:
+            if acceptable(given_id, proxy.request_id_max_size):
+                self.given_id = given_id.decode("ascii")
+        self._read_peer(connection, proxy, port)
+        #: the field lines for the back-end, and what they were made for (see `upstream`)
+        self.upstream = b""
+        self.upstream_for: Wishes | None = None
+
+    def _read_host(self, authority: bytes | None) -> int | None:
+        """Find the domain; returns the port that the client names."""
+        #: lower case, without port
         self.domain = ""
-        self.problem: str | None = None
-        port: int | None = None
-        if not host:
-            self.problem = "empty_host"
-        else:
-            try:
+        host = self.known.get(b"host", b"") if authority is None else authority
+        if b"host" in self.repeated:
+            self.problem = RouteError("bad_request")
+        elif not host or b"host" not in self.known:
+            self.problem = RouteError("empty_host")
+        port = None
+        try:
+            if host:
                 self.domain, port = parse_host(host)
-            except ValueError:
-                self.problem = "bad_request"
+        except ValueError:
+            self.problem = RouteError("bad_request")
+        return port
+
+    def _read_framing(self, head: RequestHead) -> None:
+        try:
+            self.framing = framing_of(head)
+        except RouteError as error:
+            self.problem = self.problem or error
+            self.framing = NO_END
+
+    def _read_peer(self, connection: ClientConnection, proxy: ProxyFactory, port: int | None) -> None:
+        """Who forwards what for whom (rule 12)."""
         secure = connection.tls is not None
-        #: behind a PROXY listener, the port that its header names
+        #: the client, as it is written into ``X-Forwarded-For``
+        self.peer = _address(connection.peer)
+        #: whether the forwarding fields that the client brings are believed
+        self.trusted = proxy.trusts(connection.peer)
+        # behind a PROXY listener, the port that its header names
         port = connection.destination_port or port or (443 if secure else 80)
         #: the value of ``X-Forwarded-Proto``, or `None` to leave that field as it came
         self.proto = "https" if secure or port == 443 else "http" if port == 80 else None
         proto = "" if self.proto is None else f"X-Forwarded-Proto: {self.proto}\r\n"
-        #: the lines that each request with this host has
         self.forwarded = f"X-Forwarded-Port: {port}\r\n{proto}".encode("ascii")
-        #: the client, as it is written into ``X-Forwarded-For``; and that line for a request that has none yet
-        self.peer = _address(connection.peer)
-        self.forwarded_for = b"X-Forwarded-For: %b\r\n" % self.peer
-        #: whether the forwarding fields that the client brings are believed
-        self.trusted: bool = proxy.trusts(connection.peer)
+
+    @property
+    def secure(self) -> bool:
+        """Whether the client speaks TLS, to us or to a proxy before us that we believe."""
+        return self.proto == "https" or (
+            self.trusted and self.known.get(b"x-forwarded-proto", b"").lower() == b"https"
+        )
 
 
 def _address(peer: Any) -> bytes:

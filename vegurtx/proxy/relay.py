@@ -14,15 +14,9 @@ from vegurtx.message import TAKEN
 from vegurtx.net.backend import BackendConnection
 from vegurtx.net.tunnel import Tunnel
 from vegurtx.pending import PENDING, then
-from vegurtx.proxy.downstream import (
-    interim_head,
-    response_fields,
-    response_head,
-    response_tokens,
-    switching_head,
-)
-from vegurtx.proxy.intake import NO_TOKENS, persistent
-from vegurtx.proxy.upstream import upstream_fields, upstream_head
+from vegurtx.proxy.downstream import derive, interim_head, response_head, switching_head
+from vegurtx.proxy.intake import NO_TOKENS
+from vegurtx.proxy.upstream import upstream_head
 from vegurtx.wire.chunked import encode_chunks, last_chunk
 from vegurtx.wire.fields import without
 from vegurtx.wire.framing import CHUNKED, UNTIL_CLOSE
@@ -64,7 +58,7 @@ class Relay:
         self._exchange = exchange
         self._link: Any = exchange.link
         self._head = b""  # the request's, until it is written
-        self._chunked_out = exchange.framing == CHUNKED
+        self._chunked_out = exchange.intake.framing == CHUNKED
         self._uploaded = False
         self._waits = False  # the client waits for the back-end's 100: no byte of its body has come
         self._replay: list[Any] | None = None  # what has been sent, while it may have to be sent again
@@ -91,13 +85,13 @@ class Relay:
 
     def _add(self, peer_port: Any) -> Any:
         exchange = self._exchange
-        lines = upstream_fields(exchange, flag(peer_port))
+        flag(peer_port)
         extra = exchange.router.additional_headers("upstream", exchange.log, exchange.request, exchange.state)
-        return then(extra, self._send, lines)
+        return then(extra, self._send, peer_port)
 
-    def _send(self, extra: Any, lines: bytes) -> Any:
+    def _send(self, extra: Any, peer_port: bool) -> Any:
         exchange = self._exchange
-        head = self._head = upstream_head(exchange, lines, extra)
+        head = self._head = upstream_head(exchange, peer_port, extra)
         exchange.log.events.append((exchange.proxy.seconds(), "headers_formatted", None))
         if exchange.head.method in _IDEMPOTENT and exchange.link is not None and exchange.link.reused:
             self._replay = [head]
@@ -142,7 +136,7 @@ class Relay:
         out = encode_chunks(pieces) if self._chunked_out else pieces
         if ended and self._chunked_out:
             if trailers:  # what the head's Connection names is hop-by-hop here too
-                trailers = without(forwardable_trailers(trailers), exchange.tokens or NO_TOKENS)
+                trailers = without(forwardable_trailers(trailers), exchange.intake.tokens or NO_TOKENS)
             out = [*out, last_chunk(trailers)]
         if self._replay is not None:
             self._remember(out)
@@ -208,7 +202,8 @@ class Relay:
             exchange.connection.hold_body()
         now = exchange.proxy.seconds()
         exchange.log.events.append((now, "client_first_packet_recv", None))
-        exchange.connection.timer.set(now, exchange.proxy.body_limit)
+        if not ended:
+            exchange.connection.timer.set(now, exchange.proxy.body_limit)
         exchange.request.responded(head.status, head.block)
         try:
             extra = exchange.router.additional_headers(
@@ -238,23 +233,23 @@ class Relay:
 
     def _head_for_client(self, extra: Any, head: ResponseHead, framing: int) -> bytes:
         exchange = self._exchange
-        tokens = response_tokens(head)
-        old_client = exchange.head.minor == 0
-        unchunked = framing == CHUNKED and old_client
+        client = exchange.connection
+        intake = exchange.intake
+        old_client = intake.minor == 0
         self._rechunk = framing == CHUNKED and not old_client
-        self._reusable = framing != UNTIL_CLOSE and persistent(tokens, head.minor)
+        derived = head.derived
+        if derived is None or old_client:
+            derived = head.derived = derive(head, old_client)
+        self._reusable = derived.persistent and framing != UNTIL_CLOSE
         self._keep = (
-            self._uploaded
+            intake.persistent
+            and self._uploaded
             and framing != UNTIL_CLOSE
-            and not unchunked
+            and not (framing == CHUNKED and old_client)
             and not exchange.proxy.draining
-            and exchange.may_keep
-            and (not exchange.connection.eof or exchange.connection.holding)
+            and (not client.eof or client.holding)
         )
-        # not `framing`: that is 0 where the length is only told (HEAD, 304)
-        length = head.repeated[b"content-length"][0] if b"content-length" in head.repeated else None
-        lines = response_fields(head, tokens, old_client and b"transfer-encoding" in head.known, length)
-        return response_head(head, lines, extra, self._keep)
+        return response_head(derived, extra, self._keep)
 
     def _respond(self, out: bytes, first: list[Any], ended: bool, trailers: bytes) -> None:
         client = self._exchange.connection
@@ -343,8 +338,7 @@ class Relay:
     def _switch(self, extra: Any, head: ResponseHead, rest: bytes) -> None:
         exchange = self._exchange
         try:
-            lines = response_fields(head, response_tokens(head), False, None)
-            out = switching_head(head, lines, extra)
+            out = switching_head(head, derive(head, False), extra)
         except Exception:
             exchange.crashed("additional_headers")
             return

@@ -40,7 +40,7 @@ class Request:
     )
 
     def __init__(
-        self, exchange: Exchange, connection: Any, head: RequestHead, log: RequestLog, host: str, target: bytes
+        self, exchange: Exchange, connection: Any, head: RequestHead, log: RequestLog, host: str, target: bytes, id: str
     ) -> None:
         self.exchange: Exchange | None = exchange
         self._connection = connection
@@ -53,7 +53,7 @@ class Request:
         self.log = log
         #: the domain that the request asks for, lower case, without port
         self.host = host
-        self.id = ""
+        self.id = id
         self.response_code: int | None = None
         self.suggested_code: int | None = None
         self.bytes_received = 0

@@ -7,13 +7,15 @@ adds stands at the end.
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vegurtx.proxy.additional import replaced
 from vegurtx.wire.fields import token_list, without
 
 if TYPE_CHECKING:
     from vegurtx.proxy.exchange import Exchange
+    from vegurtx.proxy.factory import ProxyFactory
+    from vegurtx.proxy.intake import Intake
 
 #: what a `Connection` field may name, but not take away
 _KEPT = frozenset(
@@ -33,6 +35,9 @@ _KEPT = frozenset(
         b"x-forwarded-proto",
     }
 )
+_CLOSE = b"Connection: close\r\n\r\n"
+_UPGRADE = b"Connection: upgrade\r\n\r\n"
+_KEEP_ALIVE = b"Connection: keep-alive\r\n\r\n"
 #: forwarding fields that stay where they are, and that a peer which is not trusted must not bring
 _CLAIMED = frozenset({b"forwarded", b"x-forwarded-host", b"x-forwarded-proto"})
 
@@ -42,83 +47,94 @@ def own_names(configured: Set[bytes]) -> frozenset[bytes]:
     return _KEPT | configured
 
 
-def upstream_fields(exchange: Exchange, peer_port: bool) -> bytes:
-    """The field lines of the request to the back-end; all but what the router adds and the last, `Connection`."""
-    proxy = exchange.proxy
-    connection = exchange.connection
-    head = exchange.head
-    known = head.known
-    rest = head.rest
-    memo = exchange.memo
-    log = exchange.log
+class Wishes(NamedTuple):
+    """What may differ between two requests whose field lines are the same."""
 
-    trusted = memo.trusted
-    merged = b"content-length" in head.repeated
+    expect: bool
+    """``Expect`` goes on: the back-end shall answer it."""
+    upgrade: bytes | None
+    """The protocols that are offered to the back-end."""
+    peer_port: int | None
+    """The client's port, where the feature of this name is on."""
+
+
+def upstream_fields(intake: Intake, proxy: ProxyFactory, wishes: Wishes) -> bytes:
+    """The field lines for the back-end that requests with the same `Intake` and wishes share."""
+    known = intake.known
+    merged = b"content-length" in intake.repeated
     drop: set[bytes] = set()
-    if exchange.tokens:
-        drop.update(exchange.tokens - proxy.own_names)
-    if b"expect" in known and not exchange.deep_continue:
+    if intake.tokens:
+        drop.update(intake.tokens - proxy.own_names)
+    if not wishes.expect:
         drop.add(b"expect")
-    if b"x-forwarded-proto" in known and memo.proto is not None:
+    if intake.proto is not None:
         drop.add(b"x-forwarded-proto")
-    if exchange.own_id and proxy.request_id_key in known:
+    if not intake.given_id:
         drop.add(proxy.request_id_key)
-    if not trusted:
+    if not intake.trusted:
         drop.update(_CLAIMED)
-    if exchange.authority is not None:
+    if intake.authority is not None:
         drop.add(b"host")
     if merged:
         drop.add(b"content-length")
-    if drop:
-        rest = without(rest, drop)
-
-    special = b""
-    if exchange.authority is not None:
-        special = b"Host: %b\r\n" % exchange.authority
+    lines = [without(intake.rest, drop)]
+    if intake.authority is not None:
+        lines.append(b"Host: %b\r\n" % intake.authority)
     if merged:
-        special += b"Content-Length: %d\r\n" % exchange.framing
+        lines.append(b"Content-Length: %d\r\n" % intake.framing)
     if b"te" in known and b"trailers" in _members(known[b"te"]):
-        special += b"TE: trailers\r\n"
-    if exchange.upgrade is not None:
-        special += b"Upgrade: %b\r\n" % exchange.upgrade
-
-    forwarded_for = known.get(b"x-forwarded-for") if trusted else None
-    if peer_port:
-        special += b"X-Forwarded-Peer-Port: %d\r\n" % getattr(connection.peer, "port", 0)
-    elif trusted and b"x-forwarded-peer-port" in known:
-        special += b"X-Forwarded-Peer-Port: %b\r\n" % known[b"x-forwarded-peer-port"]
-
-    via = known.get(b"via")
-    return b"".join(
-        (
-            rest,
-            special,
-            b"X-Forwarded-For: %b, %b\r\n" % (forwarded_for, memo.peer)
-            if forwarded_for
-            else memo.forwarded_for,
-            memo.forwarded,
-            proxy.request_id_line % exchange.request.id.encode("ascii") if exchange.own_id else b"",
-            proxy.time_lines
-            % (int(exchange.accepted_at * 1000), log.event_duration("connect_time") or 0, exchange.route_time),
-            b"Via: 1.1 vegur\r\n" if via is None else b"Via: %b, 1.1 vegur\r\n" % via,
-        )
-    )
+        lines.append(b"TE: trailers\r\n")
+    if wishes.upgrade is not None:
+        lines.append(b"Upgrade: %b\r\n" % wishes.upgrade)
+    if wishes.peer_port is not None:
+        lines.append(b"X-Forwarded-Peer-Port: %d\r\n" % wishes.peer_port)
+    elif intake.trusted and b"x-forwarded-peer-port" in known:
+        lines.append(b"X-Forwarded-Peer-Port: %b\r\n" % known[b"x-forwarded-peer-port"])
+    forwarded_for = known.get(b"x-forwarded-for") if intake.trusted else None
+    if forwarded_for:
+        lines.append(b"X-Forwarded-For: %b, %b\r\n" % (forwarded_for, intake.peer))
+    else:
+        lines.append(b"X-Forwarded-For: %b\r\n" % intake.peer)
+    lines.append(intake.forwarded)
+    return b"".join(lines)
 
 
-def upstream_head(exchange: Exchange, lines: bytes, extra: object) -> bytes:
-    """The whole head: `lines` as `upstream_fields` made them, with what the router adds.
+def upstream_head(exchange: Exchange, peer_port: bool, extra: object) -> bytes:
+    """The whole head of the request to the back-end.
 
+    :param peer_port: whether the feature of this name is on.
+    :param extra: what the router adds.
     :raises TypeError, ValueError: the router's headers cannot be sent.
     """
+    proxy = exchange.proxy
+    intake = exchange.intake
+    upgrade = exchange.upgrade
+    wishes = _PLAIN
+    if peer_port or upgrade is not None or exchange.deep_continue:
+        port = getattr(exchange.connection.peer, "port", 0) if peer_port else None
+        wishes = Wishes(exchange.deep_continue, upgrade, port)
+    if intake.upstream_for != wishes:
+        intake.upstream_for = wishes
+        intake.upstream = upstream_fields(intake, proxy, wishes)
+    lines = intake.upstream
+    if not intake.given_id:
+        lines += proxy.request_id_line % exchange.request.id.encode("ascii")
+    via = intake.known.get(b"via")
+    lines = b"%b%b%b" % (
+        lines,
+        proxy.time_lines % (int(exchange.accepted_at * 1000), exchange.connect_time, exchange.route_time),
+        b"Via: 1.1 vegur\r\n" if via is None else b"Via: %b, 1.1 vegur\r\n" % via,
+    )
     if extra:
         lines = replaced(lines, extra)
-    if exchange.upgrade is not None:
-        options = b"upgrade"
-    elif exchange.backend.keepalive is None:
-        options = b"close"
+    if upgrade is not None:
+        ending = _UPGRADE
     else:
-        options = b"keep-alive"
-    return b"%b %b HTTP/1.1\r\n%bConnection: %b\r\n\r\n" % (exchange.head.method, exchange.target, lines, options)
+        ending = _CLOSE if exchange.backend.keepalive is None else _KEEP_ALIVE
+    return b"%b %b HTTP/1.1\r\n%b%b" % (exchange.head.method, exchange.target, lines, ending)
+
+
+_PLAIN = Wishes(False, None, None)
 
 
 def _members(value: bytes) -> tuple[bytes, ...]:

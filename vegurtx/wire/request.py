@@ -37,18 +37,18 @@ READ = frozenset({b"host"})
 class RequestHead:
     """A request head that keeps the grammar and the limits."""
 
-    __slots__ = ("block", "end", "known", "method", "minor", "repeated", "rest", "target")
+    __slots__ = ("end", "known", "method", "minor", "repeated", "rest", "tail", "target")
 
     def __init__(
         self,
         method: bytes,
         target: bytes,
         minor: int,
-        block: bytes,
         known: Known,
         repeated: Repeated,
         rest: bytes,
         end: int,
+        tail: bytes,
     ) -> None:
         self.method = method
         """Any token, case kept."""
@@ -56,8 +56,6 @@ class RequestHead:
         """The request target as it came."""
         self.minor = minor
         """0 or 1: HTTP/1.0 or HTTP/1.1."""
-        self.block = block
-        """All field lines as they came, each with its CRLF, without the empty line."""
         self.known = known
         """Values of the fields asked for, by lower-case name; repeated ones joined by a comma."""
         self.repeated = repeated
@@ -66,6 +64,13 @@ class RequestHead:
         """``block`` without the lines of the fields that were to be taken."""
         self.end = end
         """Offset in the parsed data just behind the empty line."""
+        self.tail = tail
+        """All bytes behind the request line: the field lines and the empty line."""
+
+    @property
+    def block(self) -> bytes:
+        """All field lines as they came, each with its CRLF, without the empty line."""
+        return self.tail[:-2]
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {self.target!r} HTTP/1.{self.minor} end={self.end}>"
@@ -74,12 +79,15 @@ class RequestHead:
 class RequestParser:
     """Parses request heads (RFC 9112 sections 2, 3 and 5; rules 1, 3 and 4). Keeps no state between heads.
 
+    Clients that keep a connection send much the same head again and again; a caller who shows the last one saves the
+    look at fields that are equal to its fields byte for byte.
+
     :param limits: bounds of the head
     :param take: lower-case names whose values are to be in ``known`` and whose lines are left out of ``rest``
     :param read: lower-case names whose values are to be in ``known`` and whose lines stay in ``rest``
     """
 
-    __slots__ = ("_limits", "_match", "_pick", "_small")
+    __slots__ = ("_limits", "_line", "_match", "_pick", "_small")
 
     def __init__(
         self,
@@ -92,17 +100,26 @@ class RequestParser:
             rb"(?:\r\n)?+([%s]++) ([%s]++) HTTP/1\.([01])\r(\n%s)\r\n"
             % (TOKEN, TARGET, field_lines(limits.name))
         ).match
+        self._line = re.compile(
+            rb"(?:\r\n)?+([%s]++) ([%s]++) HTTP/1\.([01])\r\n" % (TOKEN, TARGET)
+        ).fullmatch
         self._pick = FieldPicker(take, read).pick
         # A head this short cannot break any other limit than that of a name: four bytes make the shortest
         # field line.
         self._small = min(limits.line, limits.value, 4 * limits.fields, limits.head)
 
-    def parse(self, data: bytes) -> RequestHead | None:
+    def parse(self, data: bytes, last: RequestHead | None = None) -> RequestHead | None:
         """Parse the head at the start of `data`; one empty line before it is skipped.
 
+        :param last: an earlier head by this parser. Where `data` ends with its fields, and only a request line
+            stands before them, the new head shares them.
         :return: the head, or ``None`` if it is not complete yet (and good so far)
         :raises BadHead: if the head, or what is there of it, breaks the grammar or a limit
         """
+        if last is not None and data.endswith(last.tail):
+            match = self._line(data, 0, len(data) - len(last.tail))
+            if match is not None:
+                return self._again(match, last, len(data))
         match = self._match(data)
         if match is None:
             self._diagnose(data)
@@ -112,7 +129,18 @@ class RequestParser:
         if end > self._small and self._may_be_too_big(method, target, lines, end):
             self._diagnose(data[:end])
         known, repeated, rest = self._pick(lines)
-        return RequestHead(method, target, 1 if minor == b"1" else 0, lines[1:], known, repeated, rest, end)
+        tail = lines[1:] + b"\r\n"
+        return RequestHead(method, target, 1 if minor == b"1" else 0, known, repeated, rest, end, tail)
+
+    def _again(self, match: re.Match[bytes], last: RequestHead, end: int) -> RequestHead:
+        """A head with the fields of `last`, which have been looked at."""
+        method, target, minor = match.groups()
+        limits = self._limits
+        if len(method) + len(target) + len("  HTTP/1.1") > limits.line or end > limits.head:
+            self._diagnose(match.string)
+        return RequestHead(
+            method, target, 1 if minor == b"1" else 0, last.known, last.repeated, last.rest, end, last.tail
+        )
 
     def _diagnose(self, data: bytes) -> None:
         """Raise what is wrong with the head at the start of `data`, if anything is."""

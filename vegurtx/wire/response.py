@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from .grammar import FIELD, FIELD_LINES
 from .limits import DEFAULT_RESPONSE_LIMITS, ResponseLimits
@@ -33,7 +34,7 @@ READ = frozenset({b"server"})
 class ResponseHead:
     """A response head that keeps the grammar and the limits."""
 
-    __slots__ = ("block", "end", "known", "minor", "reason", "repeated", "rest", "status")
+    __slots__ = ("block", "derived", "end", "known", "minor", "raw", "reason", "repeated", "rest", "status")
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class ResponseHead:
         repeated: Repeated,
         rest: bytes,
         end: int,
+        raw: bytes,
     ) -> None:
         self.minor = minor
         """0 or 1: HTTP/1.0 or HTTP/1.1."""
@@ -62,6 +64,10 @@ class ResponseHead:
         """``block`` without the lines of the fields that were to be taken."""
         self.end = end
         """Offset in the parsed data just behind the empty line."""
+        self.raw = raw
+        """The whole head as it came."""
+        self.derived: Any = None
+        """For the reader of the head to keep what follows from it; lives as long as the head."""
 
     def __repr__(self) -> str:
         return f"<ResponseHead HTTP/1.{self.minor} {self.status} {self.reason!r} end={self.end}>"
@@ -69,6 +75,8 @@ class ResponseHead:
 
 class ResponseParser:
     """Parses response heads (RFC 9112 sections 4 and 5; rule 14). Keeps no state between heads.
+
+    A back-end often says the same head again within a second; a caller who shows the last one gets it back.
 
     :param limits: bounds of the head
     :param take: lower-case names whose values are to be in ``known`` and whose lines are left out of ``rest``
@@ -93,12 +101,15 @@ class ResponseParser:
             limits.status_line, limits.field_line, limits.cookie, 4 * limits.fields, limits.head
         )
 
-    def parse(self, data: bytes) -> ResponseHead | None:
+    def parse(self, data: bytes, last: ResponseHead | None = None) -> ResponseHead | None:
         """Parse the head at the start of `data`.
 
+        :param last: an earlier head by this parser; it is the result where `data` begins with the same bytes
         :return: the head, or ``None`` if it is not complete yet (and good so far)
         :raises BadHead: if the head, or what is there of it, breaks the grammar or a limit
         """
+        if last is not None and data.startswith(last.raw):
+            return last
         match = self._match(data)
         if match is None:
             self._diagnose(data)
@@ -109,7 +120,15 @@ class ResponseParser:
             self._diagnose(data[:end])
         known, repeated, rest = self._pick(lines)
         return ResponseHead(
-            1 if minor == b"1" else 0, int(code), reason or b"", lines[1:], known, repeated, rest, end
+            1 if minor == b"1" else 0,
+            int(code),
+            reason or b"",
+            lines[1:],
+            known,
+            repeated,
+            rest,
+            end,
+            data[:end],
         )
 
     def _diagnose(self, data: bytes) -> None:

@@ -55,6 +55,7 @@ BAD_CHUNKS = [
     (b"5\r\nhello\r\n0\r\n5\r\nmore!\r\n0\r\n\r\n", "trailer"),
 ]
 
+LAST_CALLS = ["checkin_service", "terminate"]
 ENDS = [("close", "closed"), ("half_close", "closed"), ("abort", "econnreset")]
 
 
@@ -259,6 +260,8 @@ class ClientLeaves(Conversation):
             ("checkout_service", "checkout", backend.as_backend()),
             ("service_backend", "checkout", backend.as_backend()),
             ("checkin_service", "checkout", None),
+            ("feature", "connected", False),
+            ("additional_headers", "connected", ()),
         ]:
             with self.row(callback):
                 first = await self.refusing_backend() if callback == "checkin_service" else backend
@@ -272,8 +275,10 @@ class ClientLeaves(Conversation):
                 client.abort()
                 await self.assert_ends(router, phase, self.LEFT, "error")
                 await self.turns()
-                self.assertEqual(router.names, [*before, "checkin_service", "terminate"])
-        self.assertEqual(backend.connections, [])
+                asked = router.names[len(before) :]
+                self.assertIn(asked, (LAST_CALLS, ["additional_headers", *LAST_CALLS]))
+                await self.until(lambda: all(each.arrival.value != "open" for each in backend.connections))
+        self.assertEqual([each.received for each in backend.connections], [b"", b""])
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_connecting(self) -> None:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.ssl import CertificateOptions
+
 from tests.behaviour.conversation import GOOD, Conversation, Ending, Scene
-from vegurtx.testing import RunningProxy, ScriptedServer, client_context, context_factory, router_to, self_signed
+from vegurtx.testing import (
+    RunningProxy,
+    ScriptedServer,
+    client_context,
+    context_factory,
+    router_to,
+    self_signed,
+    server_context,
+)
 from vegurtx.testing.pattern import PATTERN
 
 ASKING = b"GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
@@ -561,3 +571,22 @@ class Secure(Pipes):
         self.assertEqual(await scene.client.closed(), "reset")
         reason = ("downstream", "econnreset")
         self.assertEqual(await self.ending(scene.router), Ending("connected", reason, "error"))
+
+    async def test_secure_back_end(self) -> None:
+        """Rules 9 and 26: with TLS to the back-end, either side's end is the end of the pipe, in order."""
+        backend = await self.backend(tls=server_context(self_signed("back.example"), self.folder()))
+        router = router_to(backend.as_backend(tls=CertificateOptions(verify=False)))
+        for side in ("client", "server"):
+            with self.row(side):
+                scene = await self.pipe(backend=backend, proxy=await self.proxy(router))
+                await self.say(scene, b"ping", b"pong")
+                sender, reader = scene.client, scene.server
+                if side == "server":
+                    sender, reader = reader, sender
+                sender.send(MEGABYTE)
+                await reader.receive(len(MEGABYTE))
+                sender.send(b"last words")
+                sender.close()
+                self.assertEqual(await reader.receive_all(), b"last words")
+                self.assertEqual(await reader.closed(), "clean")
+                self.assertEqual(await self.ending(scene.router), GOOD)

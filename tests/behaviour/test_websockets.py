@@ -57,11 +57,11 @@ class WebSockets(Conversation):
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
 
-        def stop() -> Any:
-            server.shutdown()
-            return deferToThread(thread.join, 5)
+        def stop() -> None:
+            server.shutdown()  # waits for its connections, which need the reactor to end
+            thread.join(5)
 
-        self.addCleanup(stop)
+        self.addCleanup(deferToThread, stop)
         return Backend(*server.socket.getsockname()[:2])
 
     async def talk(

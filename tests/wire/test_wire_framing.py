@@ -72,6 +72,8 @@ BAD_REQUESTS: list[tuple[list[bytes], str]] = [
     ([TE + b",chunked"], "transfer_encoding"),
     ([TE + b"chunked;q=1"], "transfer_encoding"),
     ([TE + b'"chunked"'], "transfer_encoding"),
+    ([TE + b"foo,"], "transfer_encoding"),
+    ([TE + b"foo, b ar"], "transfer_encoding"),
     ([TE + b"chun ked"], "transfer_encoding"),
     ([TE + b"chunked\xa0"], "transfer_encoding"),
     ([TE + b"xchunked"], "unknown_coding"),

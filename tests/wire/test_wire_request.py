@@ -157,12 +157,13 @@ class RequestLimitTests(TestCase):
 
     def test_default_value_limit(self) -> None:
         """8192 bytes are fine, 8193 are not."""
-        head = LINE + b"A: %s \r\n\r\n"
-        self.check(head % (b"v" * 8192), head % (b"v" * 8193), "header_length", 431, RequestLimits())
+        for head in (LINE + b"A: %s \r\n\r\n", LINE + b"A:%s\r\n\r\n"):
+            self.check(head % (b"v" * 8192), head % (b"v" * 8193), "header_length", 431, RequestLimits())
 
     def test_count(self) -> None:
         """One field too many: 431."""
-        self.check(LINE + b"a:\r\n" * 3 + b"\r\n", LINE + b"a:\r\n" * 4 + b"\r\n", "header_length", 431)
+        for line in (LINE, b"G / HTTP/1.1\r\n"):
+            self.check(line + b"a:\r\n" * 3 + b"\r\n", line + b"a:\r\n" * 4 + b"\r\n", "header_length", 431)
 
     def test_default_count(self) -> None:
         """1000 fields are fine, 1001 are not."""

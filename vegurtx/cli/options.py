@@ -14,6 +14,7 @@ from twisted.python import usage
 from vegurtx.cli.misuse import StrictOptions
 from vegurtx.cli.reactor import install_fastest_reactor, install_named_reactor
 from vegurtx.cli.router import RouterError, load_router
+from vegurtx.cli.settings_docs import default_text
 from vegurtx.service import ANYWHERE
 from vegurtx.settings import ENVIRONMENT_PREFIX, Entry, Settings, SettingsError, from_environment
 
@@ -22,22 +23,8 @@ Parameter = list[Any]
 
 def _setting_parameter(entry: Entry) -> Parameter:
     # No default here: what is None was not given, and the environment's turn comes.
-    default = (
-        "none"
-        if entry.default in ("", [])
-        else f"{entry.default:g}"
-        if _is_number(entry.default)
-        else entry.default
-    )
-    return [entry.option, None, None, f"{entry.description} [default: {default}{_unit(entry)}]"]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, float) and value == int(value) and value < 1e6
-
-
-def _unit(entry: Entry) -> str:
-    return f" {entry.unit}" if entry.unit and entry.default != [] else ""
+    unit = f" {entry.unit}" if entry.unit and entry.default != [] else ""
+    return [entry.option, None, None, f"{entry.description} [default: {default_text(entry.default)}{unit}]"]
 
 
 class Options(StrictOptions):

@@ -23,14 +23,14 @@ def settings_page() -> str:
     return _HEAD + "".join(_row(entry) for entry in Settings.entries())
 
 
-def _row(entry: Entry) -> str:
-    cells = [f"`{entry.name}`", _default(entry.default), entry.unit, entry.allowed, entry.description]
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
-
-
-def _default(value: object) -> str:
-    if isinstance(value, str):
-        return f"`{value}`"
-    if isinstance(value, int | float):
+def default_text(value: object) -> str:
+    """A setting's default, as options and documents show it."""
+    if isinstance(value, float):
         return f"{value:.10g}"
-    return "none" if not value else str(value)
+    return "none" if value == [] else str(value)
+
+
+def _row(entry: Entry) -> str:
+    default = f"`{entry.default}`" if isinstance(entry.default, str) else default_text(entry.default)
+    cells = [f"`{entry.name}`", default, entry.unit, entry.allowed, entry.description]
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"

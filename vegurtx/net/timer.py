@@ -42,9 +42,10 @@ class Timer:
             self._sleep_until(min(since + limit, since + self._rest))
 
     def stop(self) -> None:
-        """No deadline any more, and no delayed call left behind."""
+        """No deadline ever again, and no delayed call left behind; a `set` from now on is for nobody."""
         self.limit = FOREVER
-        self._wake = FOREVER
+        self._wake = -FOREVER  # no deadline is before it
+        self._expired = _nobody  # the timer and its owner keep each other alive no longer
         call, self._call = self._call, None
         if call is not None:
             call.cancel()
@@ -68,3 +69,7 @@ class Timer:
             self._expired()
         elif due < FOREVER:
             self._sleep_until(min(due, now + self._rest))
+
+
+def _nobody() -> None:
+    """Whom a stopped timer tells."""

@@ -411,8 +411,8 @@ class Exchange:
         if self._ended:
             return
         self._failure = reason
-        self._give_up()
         self._drop_link()
+        self._give_up()
         if self._gone:
             self._end("error", reason)
             return

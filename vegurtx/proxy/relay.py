@@ -101,10 +101,16 @@ class Relay:
     def _begin(self) -> None:
         exchange = self._exchange
         link = self._link = exchange.link
-        assert link is not None
+        if link is None:  # the request has failed, and a callback that was cancelled has answered all the same
+            return
         client = exchange.connection
         if not link.alive:  # it died while the router was asked
-            self.backend_failed(("downstream", "closed"))
+            if link.reused:  # nothing has gone out: whatever it is, it may go over a fresh connection
+                self._replay = [self._head]
+                self._waits = exchange.deep_continue
+                exchange.redial()
+            else:
+                self._failed(("downstream", "closed"))
             return
         link.begin(self, exchange.head.method)
         if not client.body_pending:

@@ -21,19 +21,19 @@ class IRouter(Interface):
     `vegurtx.RouteError`; anything else that a callback raises becomes the reason ``"crashed"``.
     """
 
-    def init(accepted_at: float, request: Any) -> Any:  # type: ignore[misc]
+    def init(accepted_at: float, request: Any) -> Any:
         """The first call of every request; returns its `state`. `accepted_at`: seconds since the epoch."""
 
-    def lookup_domain_name(domain: str, request: Any, state: Any) -> Any:  # type: ignore[misc]
+    def lookup_domain_name(domain: str, request: Any, state: Any) -> Any:
         """Return the domain group that `domain` (lower case, no port) belongs to, or a `vegurtx.Redirect`."""
 
-    def checkout_service(domain_group: Any, request: Any, state: Any) -> Any:  # type: ignore[misc]
+    def checkout_service(domain_group: Any, request: Any, state: Any) -> Any:
         """Return a service of the group. Called again after each failed connect."""
 
-    def service_backend(service: Any, request: Any, state: Any) -> Any:  # type: ignore[misc]
+    def service_backend(service: Any, request: Any, state: Any) -> Any:
         """Return the `vegurtx.Backend` at which the service is reached."""
 
-    def checkin_service(  # type: ignore[misc]
+    def checkin_service(
         domain_group: Any, service: Any, phase: str, service_state: Any, request: Any, state: Any
     ) -> Any:
         """The service is not used any more: once a failed connect, and exactly once at the end of each request.
@@ -42,26 +42,26 @@ class IRouter(Interface):
         or the error's reason.
         """
 
-    def feature(name: str, request: Any, state: Any) -> Any:  # type: ignore[misc]
+    def feature(name: str, request: Any, state: Any) -> Any:
         """Whether the feature `name` (``"deep_continue"``, ``"peer_port"``, or an unknown one) is on: a bool."""
 
-    def additional_headers(direction: str, log: Any, request: Any, state: Any) -> Any:  # type: ignore[misc]
+    def additional_headers(direction: str, log: Any, request: Any, state: Any) -> Any:
         """Return ``(name, value)`` pairs to add or to replace.
 
         `direction`: ``"upstream"``, into the request to the back-end, or ``"downstream"``, into the response.
         """
 
-    def error_page(reason: Any, domain_group: Any, request: Any, state: Any) -> Any:  # type: ignore[misc]
+    def error_page(reason: Any, domain_group: Any, request: Any, state: Any) -> Any:
         """Return the `vegurtx.ErrorPage` for `reason`."""
 
-    def terminate(status: str, request: Any, state: Any) -> Any:  # type: ignore[misc]
+    def terminate(status: str, request: Any, state: Any) -> Any:
         """The last call of every request. `status`: ``"normal"`` or ``"error"``."""
 
 
 class IMiddleware(Interface):
     """One stage of the chain."""
 
-    def execute(request: Any) -> Any:  # type: ignore[misc]
+    def execute(request: Any) -> Any:
         """Return ``None`` to go on, a `vegurtx.Response` to answer at once, or raise `vegurtx.RouteError`.
 
         It may return a ``Deferred`` of these, or be ``async def``.

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from tests.behaviour.conversation import CHUNKED_POST, GET, GOOD, OK, Conversation, Ending, post
 from vegurtx.errors import RouteError
-from vegurtx.message import Redirect
+from vegurtx.message import ErrorPage, Redirect
 from vegurtx.testing import PeerClosed, Request, ScriptedConnection, answering, router_to
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: smuggled.example\r\n\r\n"
@@ -171,6 +171,20 @@ class InOrder(Conversation):
         client.resume()
         for _ in range(40):
             self.assertEqual(len((await client.receive_response()).body), 1 << 20)
+
+    async def test_a_client_that_does_not_read_pages(self) -> None:
+        """Rule 7: nor has it where the proxy answers by itself, at once."""
+        page = ErrorPage(404, body=bytes(100_000))
+        proxy = await self.proxy(router_to(lookup_domain_name=RouteError("not_found"), error_page=page))
+        client = await proxy.connect(receive_buffer=65536)
+        client.pause()
+        client.send(GET * 300)
+        await self.until(lambda: proxy.router.count("init"))
+        await self.turns(100)
+        self.assertLess(proxy.router.count("init"), 200)
+        client.resume()
+        for _ in range(300):
+            self.assertEqual(len((await client.receive_response()).body), 100_000)
 
     async def test_an_error_page_between(self) -> None:
         """Settled: a router's error page keeps the connection, and the next request is served."""

@@ -157,13 +157,15 @@ class RequestLimitTests(TestCase):
 
     def test_default_value_limit(self) -> None:
         """8192 bytes are fine, 8193 are not."""
-        for head in (LINE + b"A: %s \r\n\r\n", LINE + b"A:%s\r\n\r\n"):
+        for head in (LINE + b"A: %s \r\n\r\n", LINE + b"B: c\r\nA:%s\r\n\r\n"):
             self.check(head % (b"v" * 8192), head % (b"v" * 8193), "header_length", 431, RequestLimits())
 
     def test_count(self) -> None:
         """One field too many: 431."""
         for line in (LINE, b"G / HTTP/1.1\r\n"):
-            self.check(line + b"a:\r\n" * 3 + b"\r\n", line + b"a:\r\n" * 4 + b"\r\n", "header_length", 431)
+            good, bad = line + b"a:\r\n" * 3 + b"\r\n", line + b"a:\r\n" * 4 + b"\r\n"
+            self.check(good, bad, "header_length", 431)
+            self.check(good, bad, "header_length", 431, RequestLimits(fields=3))
 
     def test_default_count(self) -> None:
         """1000 fields are fine, 1001 are not."""

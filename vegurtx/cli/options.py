@@ -20,6 +20,8 @@ from vegurtx.settings import ENVIRONMENT_PREFIX, Entry, Settings, SettingsError,
 
 Parameter = list[Any]
 
+_ENTRIES = tuple(Settings.entries())
+
 
 def _setting_parameter(entry: Entry) -> Parameter:
     # No default here: what is None was not given, and the environment's turn comes.
@@ -41,7 +43,7 @@ class Options(StrictOptions):
             None,
             "The router: a class, a function that makes one, or an instance, e.g. mymodule.MyRouter.",
         ],
-        *map(_setting_parameter, Settings.entries()),
+        *map(_setting_parameter, _ENTRIES),
     ]
 
     settings: Settings
@@ -68,9 +70,7 @@ class Options(StrictOptions):
         install_fastest_reactor()
 
     def _read_settings(self) -> Settings:
-        given = {
-            entry.name: self[entry.option] for entry in Settings.entries() if self[entry.option] is not None
-        }
+        given = {entry.name: self[entry.option] for entry in _ENTRIES if self[entry.option] is not None}
         try:
             return Settings.from_mapping({**from_environment(os.environ), **given})
         except SettingsError as error:

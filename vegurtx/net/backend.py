@@ -8,7 +8,8 @@ thing it hears or loses ends it.
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Any, Protocol as Structure
+from typing import Any
+from typing import Protocol as Structure
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -49,6 +50,7 @@ class Receiver(Structure):
     def response(
         self, head: ResponseHead, framing: int, first: list[Any], ended: bool, trailers: bytes
     ) -> None: ...
+    def response_begins(self) -> None: ...
     def interim(self, head: ResponseHead) -> None: ...
     def switched(self, head: ResponseHead, rest: bytes) -> None: ...
     def response_body(self, pieces: list[Any], ended: bool, trailers: bytes) -> None: ...
@@ -147,7 +149,10 @@ class BackendConnection(Protocol):
             transport.abortConnection()
 
     def close(self) -> None:
-        """Close in order."""
+        """Close in order; at once where what we wrote is not read, since nobody would wait for it."""
+        if self.full:
+            self.drop()
+            return
         self._receiver = None
         if self._reading is not _CLOSED:
             self._reading = _CLOSED
@@ -182,6 +187,7 @@ class BackendConnection(Protocol):
             if self._partial is not None:
                 whole = self._partial.feed(data)
                 if whole is None:
+                    receiver.response_begins()
                     return
                 self._partial = None
                 data = whole
@@ -190,6 +196,7 @@ class BackendConnection(Protocol):
                 if head is None:
                     self._partial = ResponseHeadBuffer(self._limits)
                     self._partial.feed(data)
+                    receiver.response_begins()
                     return
                 if head.status >= 200:
                     break

@@ -81,7 +81,7 @@ class BackendClient:
         if buffer_size:
             self._socket_options.insert(0, (socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_size))
         self._endpoint_for = endpoint_for or self._endpoint
-        self._factory = Factory.forProtocol(self._connection)  # type: ignore[arg-type]
+        self._factory = Factory.forProtocol(self._connection)
         self._factory.noisy = False
         self.pool: Pool[BackendConnection] = Pool(per_backend, total)
         self._sweep: Any = None

@@ -25,5 +25,5 @@ def ended_in_order(transport: Any, reason: Failure) -> bool:
     if not ISSLTransport.providedBy(transport):
         return False
     # A peer that closes behind its close_notify answers ours with a reset: that takes nothing back.
-    connection = transport.getHandle()
+    connection = transport.getHandle()  # type: ignore[attr-defined]
     return connection is not None and bool(connection.get_shutdown() & RECEIVED_SHUTDOWN)

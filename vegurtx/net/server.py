@@ -11,7 +11,8 @@ import socket
 import struct
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Protocol as Structure
+from typing import Any
+from typing import Protocol as Structure
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
@@ -373,7 +374,7 @@ class ClientConnection(Protocol):
         if ISSLTransport.providedBy(transport):
             # TLS itself could only end with a close_notify, which is a clean end: so it ends beneath it, a turn
             # later, when the small writes that TLS gathers have gone down.
-            listener.reactor.callLater(0, _reset_behind, transport.transport)
+            listener.reactor.callLater(0, _reset_behind, transport.transport)  # type: ignore[attr-defined]
         else:
             _reset_behind(transport)
 
@@ -499,5 +500,7 @@ class _Sink:
     def bad_body(self, what: str) -> None:
         """It was not wanted anyway."""
 
-    tunnel_data = request_body
+    def tunnel_data(self, data: bytes) -> None:
+        """There is no tunnel."""
+
     client_eof = client_lost = client_full = client_drained = timed_out = lambda self: None

@@ -143,6 +143,9 @@ class _BackendSide:
     def response(self, head: Any, framing: int, first: list[Any], ended: bool, trailers: bytes) -> None:
         """A pipe has no responses."""
 
+    def response_begins(self) -> None:
+        """A pipe has no responses."""
+
     def interim(self, head: Any) -> None:
         """A pipe has no responses."""
 

@@ -304,10 +304,11 @@ class Exchange:
 
     def _connect_failed(self, failure: Failure) -> Any:
         failure.trap(ConnectFailed)
+        what: str = failure.value.what  # type: ignore[union-attr]
         self._dialled()
         service, self.service = self.service, None
         given_back = self.router.checkin_service(
-            self.domain_group, service, "connecting", failure.value.what, self.request, self.state  # type: ignore[attr-defined]
+            self.domain_group, service, "connecting", what, self.request, self.state
         )
         return then(given_back, lambda _: self.checkout())
 
@@ -336,8 +337,10 @@ class Exchange:
             self._count(link)
             if reusable:
                 self.proxy.client.release(link)
-            else:
+            elif self.connection.body_pending:
                 link.drop()
+            else:
+                link.close()
         connection = self.connection
         self._end("normal", "normal")
         connection.finish(keep)

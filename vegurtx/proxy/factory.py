@@ -74,7 +74,7 @@ class ProxyFactory(Factory):
         #: whether each response is to be the last of its connection
         self.draining = False
         chain = default_middlewares() if middlewares is None else list(middlewares)
-        self.stages = tuple(getattr(stage, "execute", stage) for stage in chain)
+        self.stages: tuple[Any, ...] = tuple(getattr(stage, "execute", stage) for stage in chain)
         self.connections: set[ClientConnection] = set()
         self._ports: list[Any] = []
         self._crowded = False
@@ -180,9 +180,8 @@ class ProxyFactory(Factory):
         """The proxy's own page for what is no request (rules 1, 3, 4): no router sees it."""
         status = _STATUS_LINES.get(error.status, _STATUS_LINES[400])
         date = formatdate(self.wall(), usegmt=True).encode("ascii")
-        return (
-            b"HTTP/1.1 %b\r\nDate: %b\r\nServer: vegur\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % (status, date)
-        )
+        lines = b"Date: %b\r\nServer: vegur\r\nContent-Length: 0\r\nConnection: close\r\n" % date
+        return b"HTTP/1.1 %b\r\n%b\r\n" % (status, lines)
 
     def trusts(self, peer: Any) -> bool:
         """Whether the forwarding fields that `peer` brings are believed (rule 12)."""

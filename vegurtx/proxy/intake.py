@@ -111,9 +111,12 @@ class Intake:
         #: the client's request id, if it is one to keep
         self.given_id = ""
         given_id = known.get(proxy.request_id_key)
-        if given_id is not None and proxy.request_id_key not in head.repeated:
-            if acceptable(given_id, proxy.request_id_max_size):
-                self.given_id = given_id.decode("ascii")
+        if (
+            given_id is not None
+            and proxy.request_id_key not in head.repeated
+            and acceptable(given_id, proxy.request_id_max_size)
+        ):
+            self.given_id = given_id.decode("ascii")
         self._read_peer(connection, proxy, port)
         #: the field lines for the back-end, and what they were made for (see `upstream`)
         self.upstream = b""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from vegurtx.errors import Reason
 from vegurtx.message import TAKEN
-from vegurtx.net.backend import BackendConnection
 from vegurtx.net.tunnel import Tunnel
 from vegurtx.pending import PENDING, then
 from vegurtx.proxy.downstream import derive, interim_head, response_head, switching_head
@@ -303,17 +302,23 @@ class Relay:
             self._link.resume_reading()
         exchange.completed(self._reusable and self._uploaded, self._keep)
 
+    def response_begins(self) -> None:
+        """A part of a head is here: once it has begun, a response has `idle_timeout` from byte to byte (rule 24)."""
+        exchange = self._exchange
+        if self._uploaded:
+            exchange.connection.timer.limit = exchange.proxy.body_limit
+        exchange.connection.timer.since = exchange.proxy.seconds()
+
     def interim(self, head: ResponseHead) -> None:
         """A 1xx but 101 (rules 8, 17)."""
         exchange = self._exchange
-        now = exchange.proxy.seconds()
         self._replay = None
         if head.status == 100:
             if self._continued and exchange.deep_continue:
                 self._failed(("downstream", "non_terminal_status_after_continue"))
                 return
             self._continued = True
-        exchange.connection.timer.since = now
+        self.response_begins()
         if exchange.head.minor == 1:
             exchange.connection.write(interim_head(head))
 
@@ -384,6 +389,8 @@ class Relay:
         if self._held is not None:  # the response waits for the router's headers
             self._exchange.timed_out()
         elif self._responding:
+            self._failed(("undefined", "timeout"))
+        elif self._uploaded and self._link.received and not self._continued:  # a part of it is here
             self._failed(("undefined", "timeout"))
         elif self._uploaded or self._link.full:
             self._failed(("downstream", "timeout"))

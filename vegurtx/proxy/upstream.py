@@ -127,10 +127,9 @@ def upstream_head(exchange: Exchange, peer_port: bool, extra: object) -> bytes:
     )
     if extra:
         lines = replaced(lines, extra)
+    ending = _CLOSE if exchange.backend.keepalive is None else _KEEP_ALIVE
     if upgrade is not None:
         ending = _UPGRADE
-    else:
-        ending = _CLOSE if exchange.backend.keepalive is None else _KEEP_ALIVE
     return b"%b %b HTTP/1.1\r\n%b%b" % (exchange.head.method, exchange.target, lines, ending)
 
 

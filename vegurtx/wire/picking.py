@@ -47,20 +47,24 @@ class FieldPicker:
         if len(parts) == 1:
             return known, NO_REPEATS, lines[1:]
         repeats: dict[bytes, list[bytes]] | None = None
+        staying = []
         # The pattern has two groups: parts is text, name, value, text, name, ..., text.
         for index in range(1, len(parts), 3):
-            spelled = parts[index]
-            value = parts[index + 1]
-            name = spelled.lower()
+            name = parts[index].lower()
             if name in read:
-                parts[index - 1] += b"\n" + spelled + b":" + value + b"\r"
+                staying.append(index)
             if name not in known:
-                known[name] = value.strip()
+                known[name] = parts[index + 1].strip()
             else:
                 if repeats is None:
                     repeats = {}
-                repeats.setdefault(name, [known[name]]).append(value.strip())
-        rest = b"".join(parts[::3])[1:]
+                repeats.setdefault(name, [known[name]]).append(parts[index + 1].strip())
+        if 3 * len(staying) == len(parts) - 1:
+            rest = lines[1:]
+        else:
+            for index in staying:
+                parts[index - 1] += b"\n" + parts[index] + b":" + parts[index + 1] + b"\r"
+            rest = b"".join(parts[::3])[1:]
         if repeats is None:
             return known, NO_REPEATS, rest
         # Joined at the end and not as they come: a thousand long values would be copied a thousand times.

@@ -14,7 +14,9 @@ DROPPED = frozenset(
     {
         # Framing.
         b"content-length",
+        b"content_length",  # and its like: look-alikes, which some back-ends read as the real ones
         b"transfer-encoding",
+        b"transfer_encoding",
         b"trailer",
         # Routing.
         b"host",

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from vegurtx.net.endpoints import tcp_server
 from vegurtx.proxy.factory import ProxyFactory
@@ -41,18 +42,29 @@ class ProxyService(Service):
         self.ports: list[Any] = []
 
     def startService(self) -> None:
-        """Listen, and log ``vegurtx listening on HOST:PORT`` for each port (the real one, where 0 was asked for)."""
+        """Listen, and log ``vegurtx listening on HOST:PORT`` for each port (the real one, where 0 was asked for).
+
+        :raises CannotListenError: an endpoint says so at once; what fails later is logged.
+        """
         super().startService()  # type: ignore[no-untyped-call]
         for endpoint in self.endpoints:
-            listening = endpoint.listen(self.factory)
-            listening.addCallbacks(self._listening, self._failed)
+            listening: Any = endpoint.listen(self.factory).addCallback(self._listening)
+            if listening.called and isinstance(listening.result, Failure):
+                failure = listening.result
+                listening.addErrback(lambda _: None)
+                failure.raiseException()
+            listening.addErrback(self._failed)
 
-    def _listening(self, port: Any) -> None:
+    def _listening(self, port: Any) -> Any:
+        if not self.running:  # it was stopped while the endpoint took its time
+            return port.stopListening()
         self.ports.append(port)
         # The address is in the format, not in a field: the line reads the same in a log of JSON objects.
         _log.info(f"vegurtx listening on {address_text(port.getHost())}")
 
-    def _failed(self, failure: Any) -> None:
+        return None
+
+    def _failed(self, failure: Failure) -> None:
         _log.failure("vegurtx cannot listen: {reason}", failure, reason=failure.value)
 
     def stopService(self) -> Deferred[Any]:

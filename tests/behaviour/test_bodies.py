@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from vegurtx.testing import PeerSilent, answering, router_to
-from vegurtx.testing.pattern import PATTERN
-
 from tests.behaviour.conversation import (
     CHUNKED_POST,
     GET,
@@ -16,6 +13,8 @@ from tests.behaviour.conversation import (
     Conversation,
     post,
 )
+from vegurtx.testing import PeerSilent, answering, router_to
+from vegurtx.testing.pattern import PATTERN
 
 ENDS = b"Via: 1.1 vegur\r\nServer: vegur\r\nConnection: keep-alive\r\n\r\n"
 """What the proxy adds to a response behind which the client's connection stays."""

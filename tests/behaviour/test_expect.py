@@ -63,7 +63,7 @@ class Shallow(Expectations):
         scene.client.send(b"hello")
         self.assertEqual((await scene.server.receive(5)), b"hello")
         await self.assert_answered(scene)
-        self.assertEqual([call.arguments for call in scene.router.of("feature")][0], ("deep_continue",))
+        self.assertEqual(scene.router.of("feature")[0].arguments, ("deep_continue",))
         self.assertEqual(scene.router.names.index("feature"), 2)  # behind init and lookup_domain_name
 
     async def test_at_once(self) -> None:

@@ -71,7 +71,7 @@ class Persistence(Conversation):
         """One cell of the matrix."""
         scene = await self.scene(b"GET / %b\r\nHost: x\r\n%b\r\n" % (said, asked), keepalive=keepalive)
         self.assertEqual(
-            getattr(scene.request, "header")("Connection"), "close" if keepalive is None else "keep-alive"
+            scene.request.header("Connection"), "close" if keepalive is None else "keep-alive"
         )
         scene.server.send(b"%b 200 OK\r\n%bContent-Length: 2\r\n\r\nhi" % (version, answered))
         response = await scene.client.receive_response()

@@ -267,6 +267,18 @@ class Responses(Timed):
         self.clock.advance(1.1)
         await self.assert_answered(scene, self.IDLE, keeps=True)
 
+    async def test_short_rest_of_the_head(self) -> None:
+        """Rule 24: also where ``idle_timeout`` is the shorter one."""
+        for said in (b"H", OK[:20], b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP"):
+            with self.row(said):
+                scene = await self.timed(idle_timeout=10)
+                await self.assert_alive_for(scene, 15)
+                scene.server.send(said)
+                await self.turns()
+                await self.assert_alive_for(scene, 9.9)
+                self.clock.advance(0.2)
+                await self.assert_answered(scene, self.IDLE, keeps=True)
+
     async def test_interim(self) -> None:
         """Rules 17, 24: an interim response is a byte of the response too."""
         hints = b"HTTP/1.1 103 Early Hints\r\n\r\n"

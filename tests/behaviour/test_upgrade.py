@@ -75,7 +75,10 @@ class Asked(Upgrades):
         scene = await self.scene(asking(more=key), proxy=proxy, backend=backend, whole=False)
         self.assertEqual(
             timeless(scene.server.received),
-            b"GET /chat HTTP/1.1\r\nHost: example.org\r\n" + key + b"Upgrade: websocket\r\n" + added(connection="upgrade"),
+            b"GET /chat HTTP/1.1\r\nHost: example.org\r\n"
+            + key
+            + b"Upgrade: websocket\r\n"
+            + added(connection="upgrade"),
         )
         scene.server.send(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -278,7 +281,7 @@ class Asked(Upgrades):
 
     async def test_client_that_leaves_while_the_router_thinks(self) -> None:
         """Rules 9 and 21: a client that leaves then ends the back-end's side."""
-        answer = lambda direction, *_: Deferred() if direction == "downstream" else ()  # noqa: E731
+        answer: Any = lambda direction, *_: Deferred() if direction == "downstream" else ()  # noqa: E731
         scene = await self.scene(asking(), answers={"additional_headers": answer})
         scene.server.send(SWITCHING)
         await self.until(lambda: scene.router.count("additional_headers") == 2)
@@ -341,7 +344,9 @@ class Declined(Upgrades):
     async def test_upgrade_required(self) -> None:
         """Rules 9 and 18: a 426 says what is required."""
         scene = await self.scene()
-        scene.server.send(b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.2\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n")
+        scene.server.send(
+            b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.2\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n"
+        )
         response = await scene.client.receive_response()
         self.assertEqual((response.status, response.header("upgrade")), (426, "TLS/1.2"))
 

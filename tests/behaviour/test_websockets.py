@@ -34,7 +34,7 @@ def echo(websocket: ServerConnection) -> None:
                 return
             if fragments == ["ping"]:
                 assert websocket.ping(b"server").wait(5)
-            websocket.send(fragments[0] if len(fragments) == 1 else fragments)  # type: ignore[arg-type]
+            websocket.send(fragments[0] if len(fragments) == 1 else fragments)
     except ConnectionClosed as end:
         endings.append((end.rcvd.code, end.rcvd.reason) if end.rcvd else None)
 
@@ -102,7 +102,7 @@ class WebSockets(Conversation):
     async def test_text_and_binary(self) -> None:
         """Rule 9: messages of both kinds and of every size come back as they were sent."""
         sizes = (0, 1, 125, 126, 65535, 65536, 1 << 20)
-        messages = ["", "x", TEXT, *(MEGABYTE[:size] for size in sizes)]
+        messages: list[str | bytes] = ["", "x", TEXT, *(MEGABYTE[:size] for size in sizes)]
         for compression in ("deflate", None):
             for tls in (False, True):
                 with self.row(compression, tls):
@@ -141,7 +141,11 @@ class WebSockets(Conversation):
         """Rule 9: messages in flight keep their order."""
 
         def script(websocket: ClientConnection) -> None:
-            sender = threading.Thread(target=lambda: [websocket.send(f"{n}" * 100) for n in range(2000)])
+            def send() -> None:
+                for number in range(2000):
+                    websocket.send(f"{number}" * 100)
+
+            sender = threading.Thread(target=send)
             sender.start()
             for number in range(2000):
                 assert websocket.recv(5) == f"{number}" * 100
@@ -235,7 +239,7 @@ class WebSockets(Conversation):
             try:
                 connect(f"ws://127.0.0.1:{proxy.port}/", proxy=None, open_timeout=5)
             except InvalidStatus as refusal:
-                return refusal.response.status_code, refusal.response.body or b""
+                return refusal.response.status_code, bytes(refusal.response.body or b"")
             raise AssertionError("the upgrade was granted")
 
         self.assertEqual(await deferToThread(run), (403, b"not you\n"))

@@ -22,6 +22,7 @@ GOOD_REQUESTS: list[tuple[list[bytes], int]] = [
     ([CL + b"5"] * 3, 5),
     ([TE + b"chunked"], CHUNKED),
     ([TE + b"CHUNKed "], CHUNKED),
+    ([b"Transfer-Encoding:\t chunked", b"A: chunked\t", b"X-Transfer-Encoding: chunked\t"], CHUNKED),
     ([b"Content_Length: 5"], 0),
     ([b"Content-Lengt: 5"], 0),
     ([b"X-Content-Length: 5", b"Transfer_Encoding: chunked", b"TransferEncoding: chunked"], 0),
@@ -76,6 +77,8 @@ BAD_REQUESTS: list[tuple[list[bytes], str]] = [
     ([TE + b"foo, b ar"], "transfer_encoding"),
     ([TE + b"chun ked"], "transfer_encoding"),
     ([TE + b"chunked\xa0"], "transfer_encoding"),
+    ([TE + b"chunked\t"], "transfer_encoding"),
+    ([b"X: y", b"transfer-encoding:\tChunked \t "], "transfer_encoding"),
     ([TE + b"xchunked"], "unknown_coding"),
     ([TE + b"chunked-"], "unknown_coding"),
     ([TE + b"foo"], "unknown_coding"),
@@ -106,6 +109,7 @@ BAD_RESPONSES: list[tuple[list[bytes], str]] = [
     ([TE + b"chunked", TE + b"chunked"], "invalid_transfer_encoding"),
     ([TE], "invalid_transfer_encoding"),
     ([TE + b"chunked", CL + b"5"], "invalid_transfer_encoding"),
+    ([TE + b"chunked\t"], "invalid_transfer_encoding"),
 ]
 
 

@@ -303,7 +303,8 @@ class Exchange:
         self.phase = "connected"
 
     def _connect_failed(self, failure: Failure) -> Any:
-        failure.trap(ConnectFailed)
+        if failure.check(ConnectFailed) is None:  # given up; `trap` would raise, and tie a knot of frames
+            return failure
         what: str = failure.value.what  # type: ignore[union-attr]
         self._dialled()
         service, self.service = self.service, None

@@ -304,10 +304,11 @@ class Relay:
 
     def response_begins(self) -> None:
         """A part of a head is here: once it has begun, a response has `idle_timeout` from byte to byte (rule 24)."""
-        exchange = self._exchange
+        proxy, timer = self._exchange.proxy, self._exchange.connection.timer
         if self._uploaded:
-            exchange.connection.timer.limit = exchange.proxy.body_limit
-        exchange.connection.timer.since = exchange.proxy.seconds()
+            timer.set(proxy.seconds(), proxy.body_limit)
+        else:
+            timer.since = proxy.seconds()
 
     def interim(self, head: ResponseHead) -> None:
         """A 1xx but 101 (rules 8, 17)."""
@@ -384,13 +385,16 @@ class Relay:
         """The client is gone: its request is of no use to anybody."""
         self._exchange.client_lost()
 
+    @property
+    def _heard(self) -> bool:
+        """Whether a part of the awaited response's head is here; a 100 that asked for the body is none."""
+        return self._uploaded and self._link.received > 0 and not self._continued
+
     def timed_out(self) -> None:
         """Nothing came for as long as this phase allows (rule 24)."""
         if self._held is not None:  # the response waits for the router's headers
             self._exchange.timed_out()
-        elif self._responding:
-            self._failed(("undefined", "timeout"))
-        elif self._uploaded and self._link.received and not self._continued:  # a part of it is here
+        elif self._responding or self._heard:
             self._failed(("undefined", "timeout"))
         elif self._uploaded or self._link.full:
             self._failed(("downstream", "timeout"))

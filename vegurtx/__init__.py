@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from vegurtx.proxy.factory import ProxyFactory as ProxyFactory
     from vegurtx.router import Router as Router
     from vegurtx.service import start_http as start_http
+    from vegurtx.service import start_https as start_https
+    from vegurtx.service import start_proxy as start_proxy
     from vegurtx.settings import Settings as Settings
     from vegurtx.settings import SettingsError as SettingsError
 
@@ -42,6 +44,8 @@ _HOME = {
     "SettingsError": "vegurtx.settings",
     "default_middlewares": "vegurtx.middleware",
     "start_http": "vegurtx.service",
+    "start_https": "vegurtx.service",
+    "start_proxy": "vegurtx.service",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]

@@ -16,7 +16,9 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vegurtx.net.endpoints import tcp_server
+from vegurtx.net.certificates import Certificates
+from vegurtx.net.endpoints import tcp_server, tls_server
+from vegurtx.net.proxied import ProxiedFactory
 from vegurtx.proxy.factory import ProxyFactory
 from vegurtx.settings import Settings
 
@@ -59,6 +61,7 @@ class ProxyService(Service):
         if not self.running:  # it was stopped while the endpoint took its time
             return port.stopListening()
         self.ports.append(port)
+        self.factory.accepts_on(port)
         # The address is in the format, not in a field: the line reads the same in a log of JSON objects.
         _log.info(f"vegurtx listening on {address_text(port.getHost())}")
 
@@ -130,7 +133,62 @@ def start_http(
     :raises SettingsError: a setting is unknown or not in its bounds.
     """
     factory = ProxyFactory(router, settings, middlewares, reactor=reactor)
-    return tcp_server(factory.reactor, port, interface, factory.settings.acceptors).listen(factory)
+    endpoint = tcp_server(factory.reactor, port, interface, factory.settings.acceptors)
+    return _accepting(endpoint.listen(factory), factory)
+
+
+def start_https(
+    port: int,
+    router: Any,
+    *,
+    certificate: str,
+    private_key: str | None = None,
+    interface: str = ANYWHERE,
+    middlewares: Iterable[Any] | None = None,
+    reactor: Any = None,
+    **settings: Any,
+) -> Deferred[IListeningPort]:
+    """Start a proxy that speaks TLS with its clients (TLS 1.2 and newer, ALPN ``http/1.1``; rule 26).
+
+    :param certificate: a PEM file with the certificate and its chain, or a folder of ``NAME.crt`` and ``NAME.key``
+        pairs, of which the one is sent whose names the client asks for.
+    :param private_key: the PEM file with the key, unless it is in the certificate's file.
+
+    The rest as for `start_http`.
+
+    :raises CertificateError: a certificate or a key cannot be used.
+    """
+    factory = ProxyFactory(router, settings, middlewares, reactor=reactor)
+    certificates = Certificates(certificate, private_key)
+    endpoint = tls_server(factory.reactor, port, certificates, interface, factory.settings.acceptors)
+    return _accepting(endpoint.listen(factory), factory)
+
+
+def start_proxy(
+    port: int,
+    router: Any,
+    *,
+    interface: str = ANYWHERE,
+    middlewares: Iterable[Any] | None = None,
+    reactor: Any = None,
+    **settings: Any,
+) -> Deferred[IListeningPort]:
+    """Start a proxy behind a load balancer that sends PROXY headers, version 1 or 2 (rule 25).
+
+    A connection without such a header is closed, so that nobody else can claim to be somebody else. All as for
+    `start_http`.
+    """
+    factory = ProxyFactory(router, settings, middlewares, reactor=reactor)
+    endpoint = tcp_server(factory.reactor, port, interface, factory.settings.acceptors)
+    return _accepting(endpoint.listen(ProxiedFactory(factory)), factory)
+
+
+def _accepting(listening: Deferred[IListeningPort], factory: ProxyFactory) -> Deferred[IListeningPort]:
+    def listens(port: IListeningPort) -> IListeningPort:
+        factory.accepts_on(port)
+        return port
+
+    return listening.addCallback(listens)
 
 
 def bound_socket(interface: str, port: int, backlog: int) -> socket.socket:

@@ -163,3 +163,93 @@ class Conversation(ProxyTestCase):
         except BaseException as error:
             error.add_note(f"in the row {label!r}")
             raise
+
+
+class Pooling(Conversation):
+    """Conversations with idle connections."""
+
+    async def served(
+        self, proxy: RunningProxy, backend: ScriptedServer, *, on: ScriptedConnection | None = None
+    ) -> ScriptedConnection:
+        """A client of its own is served through `proxy`: on the connection `on`, or else on a new one (returned)."""
+        client = await proxy.connect()
+        client.send(GET)
+        server = on or await backend.accept()
+        await server.receive_request()
+        server.send(OK)
+        self.assertEqual((await client.receive_response()).body, b"hi")
+        client.close()
+        self.assertEqual(await self.ending(proxy.router), GOOD)
+        return server
+
+    async def idle(self, **settings: Any) -> Scene:
+        """One connection rests in the pool."""
+        backend = await self.backend()
+        proxy = await self.proxy(router_to(backend, keepalive="default"), **settings)
+        server = await self.served(proxy, backend)
+        self.assertEqual(len(proxy.factory.client.pool), 1)
+        return Scene(backend, proxy.router, proxy, await proxy.connect(), server, b"")
+
+    async def served_by_another(self, scene: Scene) -> None:
+        """The pool is empty, and the next request goes over a new connection."""
+        await self.until(lambda: len(scene.proxy.factory.client.pool) == 0, "an empty pool")
+        scene.client.send(GET)
+        server = await scene.backend.accept()
+        await server.receive_request()
+        server.send(OK)
+        self.assertEqual((await scene.client.receive_response()).body, b"hi")
+
+
+class Timed(Conversation):
+    """Conversations on a clock that is turned by hand."""
+
+    clock: HandTurned
+
+    async def timed(
+        self, request: bytes = GET, *, whole: bool = True, keepalive: Any = None, **settings: Any
+    ) -> Scene:
+        """A request that has reached its back-end; from then on the clock is the test's."""
+        backend = await self.backend()
+        proxy, self.clock = await self.timed_proxy(router_to(backend, keepalive=keepalive), **settings)
+        return await self.scene(request, proxy=proxy, backend=backend, whole=whole)
+
+    async def client_only(self, **settings: Any) -> tuple[RunningProxy, Any]:
+        """A client that has said nothing yet."""
+        proxy, self.clock = await self.timed_proxy(router_to(), **settings)
+        client = await proxy.connect()
+        await self.until(lambda: proxy.factory.connections)
+        return proxy, client
+
+    async def assert_alive_for(self, scene: Scene, seconds: float) -> None:
+        """Nothing happens in that time."""
+        calls = len(scene.router.calls)
+        self.clock.advance(seconds)
+        await self.turns()
+        self.assertEqual(len(scene.router.calls), calls)
+        self.assertEqual((scene.client.arrival.value, scene.server.arrival.value), ("open", "open"))
+
+    async def assert_answered(self, scene: Scene, reason: Any, keeps: bool) -> None:
+        """Time is up: the client gets the page for `reason`, the back-end is left."""
+        response = await scene.client.receive_response()
+        self.assertEqual(
+            (response.status, response.header("Connection")), (503, "keep-alive" if keeps else "close")
+        )
+        await self.assert_ends(scene.router, "connected", reason, "error")
+        self.assertEqual(scene.router.of("error_page")[-1].arguments[0], reason)
+        self.assertEqual(await scene.server.closed(), "reset")
+        self.assertEqual(len(scene.proxy.factory.client.pool), 0)
+        if keeps:
+            scene.client.send(GET)
+            server = await scene.backend.accept()
+            await server.receive_request()
+            server.send(OK)
+            self.assertEqual((await scene.client.receive_response()).body, b"hi")
+            self.assertEqual(await self.ending(scene.router), GOOD)
+        else:
+            await scene.client.eof()
+
+    async def assert_broken_off(self, scene: Scene, reason: Any) -> None:
+        """Time is up in the middle of the response: both connections end, and the client's not in order."""
+        self.assertEqual(await scene.client.closed(), "reset")
+        await scene.server.closed()
+        await self.assert_ends(scene.router, "connected", reason, "error")

@@ -221,7 +221,9 @@ class BadResponses(Conversation):
         backend = await self.start(max_client_header_length=100)
         await self.assert_refused(backend, "header_length", HEAD_OK + b"Big: ".ljust(101, b"b"))
         await self.assert_refused(backend, "header_length", HEAD_OK, b"Big: ", b"b" * 60, b"b" * 60)
-        response = await self.answered(backend, HEAD_OK + b"Big: ".ljust(100, b"b") + b"\r\nContent-Length: 0\r\n\r\n")
+        response = await self.answered(
+            backend, HEAD_OK + b"Big: ".ljust(100, b"b") + b"\r\nContent-Length: 0\r\n\r\n"
+        )
         self.assertEqual(response.status, 200)
 
     async def test_field_count(self) -> None:
@@ -246,7 +248,9 @@ class BadResponses(Conversation):
         self.assertEqual(response.status, 200)
         await self.ending(self.router)
         await self.assert_refused(backend, "cookie_length", HEAD_OK + b"Set-Cookie: c" + cookie + rest)
-        await self.assert_refused(backend, "cookie_length", HEAD_OK + b"sEt-cOOkie: a\r\nset-cookie: c" + cookie + rest)
+        await self.assert_refused(
+            backend, "cookie_length", HEAD_OK + b"sEt-cOOkie: a\r\nset-cookie: c" + cookie + rest
+        )
         await self.assert_refused(backend, "cookie_length", HEAD_OK + b"Set-Cookie: " + cookie * 2)
 
     async def test_content_length(self) -> None:
@@ -265,7 +269,9 @@ class BadResponses(Conversation):
         """Rule 14: any coding but one ``chunked``, or a length beside it, is ``invalid_transfer_encoding``."""
         rows = [HEAD_OK + line for line in CODINGS]
         rows.append(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked")
-        await self.table([(row + b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "invalid_transfer_encoding") for row in rows])
+        await self.table(
+            [(row + b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "invalid_transfer_encoding") for row in rows]
+        )
 
     async def test_chunked_in_any_case(self) -> None:
         """Rule 14: ``Chunked`` is the same coding."""
@@ -299,5 +305,7 @@ class BadResponses(Conversation):
         backend = await self.start()
         self.router.on(error_page=ErrorPage(504, [("X-Reason", "bad")], b"so sorry"))
         response = await self.answered(backend, b"nonsense")
-        self.assertEqual((response.status, response.header("X-Reason"), response.body), (504, "bad", b"so sorry"))
+        self.assertEqual(
+            (response.status, response.header("X-Reason"), response.body), (504, "bad", b"so sorry")
+        )
         self.assertEqual(self.router.requests[0].response_code, 504)

@@ -264,12 +264,16 @@ class Lengths(Conversation):
         coded = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
         for framed in (length + body, b"Transfer-Encoding: chunked\r\n\r\n" + coded):
             with self.row(framed[:40]):
-                backend = await self.backend(handler=answering(lambda got, f=framed: b"HTTP/1.1 200 OK\r\n" + f))
+                backend = await self.backend(
+                    handler=answering(lambda got, f=framed: b"HTTP/1.1 200 OK\r\n" + f)
+                )
                 proxy = await self.proxy(router_to(backend))
                 client = await proxy.connect()
                 client.send(b"PUT / HTTP/1.1\r\nHost: x\r\n" + framed)
                 self.assertTrue((await client.receive_response()).body == body, "the response's body differs")
-                self.assertTrue(body in _decoded(backend.connections[0].received), "the request's body differs")
+                self.assertTrue(
+                    body in _decoded(backend.connections[0].received), "the request's body differs"
+                )
                 self.assertEqual(await self.ending(proxy.router), GOOD)
 
     async def test_counted(self) -> None:
@@ -289,7 +293,9 @@ class Chunks(Conversation):
     async def test_written_afresh(self) -> None:
         """Rules 6, 14: the content goes on in chunks of our own, without extensions; the connections stay."""
         scene = await self.scene(keepalive="default")
-        scene.server.send(CHUNKED + b"003;name=value;x\r\nabc\r\nE;a=\"q\"\r\ndefghijklmnopq\r\n00;last\r\n\r\n")
+        scene.server.send(
+            CHUNKED + b'003;name=value;x\r\nabc\r\nE;a="q"\r\ndefghijklmnopq\r\n00;last\r\n\r\n'
+        )
         response = await scene.client.receive_response()
         self.assertEqual(response.body, b"abcdefghijklmnopq")
         self.assertEqual(response.raw[: -len(b"11\r\nabcdefghijklmnopq\r\n0\r\n\r\n")], (

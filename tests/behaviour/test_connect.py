@@ -32,7 +32,9 @@ class Names:
 class Asking(Conversation):
     """A client that asks, and what the router was told."""
 
-    async def asked(self, router: RecordingRouter, request: bytes = GET, **settings: Any) -> ScriptedConnection:
+    async def asked(
+        self, router: RecordingRouter, request: bytes = GET, **settings: Any
+    ) -> ScriptedConnection:
         """A client before a new proxy has asked."""
         self.running_proxy = await self.proxy(router, **settings)
         client = await self.running_proxy.connect()
@@ -61,7 +63,9 @@ class FailedConnects(Asking):
         self.assertEqual(await self.ending(router), GOOD)
         bad, good = refusing.as_backend(), backend.as_backend()
         failed = ("example.org", bad, "connecting", "econnrefused")
-        self.assertEqual(self.checkins(router), [failed, failed, ("example.org", good, "connected", "normal")])
+        self.assertEqual(
+            self.checkins(router), [failed, failed, ("example.org", good, "connected", "normal")]
+        )
         tries = ["checkout_service", "service_backend", "checkin_service"]
         self.assertEqual(
             router.names,
@@ -75,7 +79,11 @@ class FailedConnects(Asking):
     async def test_router_gives_up(self) -> None:
         """Rule 22: it goes on until the router gives up; then its reason counts, and its page is sent."""
         refusing = await self.refusing_backend()
-        for reason, status in (("all_blocked", 503), ("not_found", 404), (("downstream", "econnrefused"), 503)):
+        for reason, status in (
+            ("all_blocked", 503),
+            ("not_found", 404),
+            (("downstream", "econnrefused"), 503),
+        ):
             with self.row(reason):
                 router = RecordingRouter([refusing, refusing], exhausted=reason)
                 client = await self.asked(router)
@@ -83,7 +91,9 @@ class FailedConnects(Asking):
                 self.assertEqual((response.status, response.header("Connection")), (status, "keep-alive"))
                 await self.assert_ends(router, "checkout", reason, "error")
                 failed = ("example.org", refusing.as_backend(), "connecting", "econnrefused")
-                self.assertEqual(self.checkins(router), [failed, failed, ("example.org", None, "checkout", reason)])
+                self.assertEqual(
+                    self.checkins(router), [failed, failed, ("example.org", None, "checkout", reason)]
+                )
                 self.assertEqual(router.of("error_page")[0].arguments, (reason, "example.org"))
 
     async def test_client_may_try_again(self) -> None:
@@ -257,7 +267,9 @@ class Routers(Asking):
             for callback in ("checkin_service", "checkout_service", "service_backend"):
                 with self.row(wrong, callback):
                     router = router_to(refusing, refusing)
-                    usual = getattr(RecordingRouter, {"checkout_service": "_next_backend"}.get(callback, "_same"))
+                    usual = getattr(
+                        RecordingRouter, {"checkout_service": "_next_backend"}.get(callback, "_same")
+                    )
                     first = None if callback == "checkin_service" else lambda *a, r=router, u=usual: u(r, *a)
                     answers = (wrong, None) if callback == "checkin_service" else (first, wrong)
                     router.on(**{callback: in_turn(*answers)})

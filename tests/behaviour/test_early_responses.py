@@ -37,7 +37,9 @@ class EarlyResponses(Conversation):
                         scene = await self.uploading(upload, keepalive=keepalive)
                         scene.server.send(answer)
                         response = await scene.client.receive_response()
-                        self.assertEqual((response.status, response.header("Connection")), (int(answer[9:12]), "close"))
+                        self.assertEqual(
+                            (response.status, response.header("Connection")), (int(answer[9:12]), "close")
+                        )
                         self.assertEqual(response.body, b"" if response.status == 304 else b"no")
                         self.assertEqual(await self.ending(scene.router), GOOD)
                         await scene.client.eof()
@@ -173,7 +175,9 @@ class EarlyResponses(Conversation):
                     scene.server.pause()
                     body = PATTERN[:size]
                     # what lies unread at the back-end makes its close a reset, as with any real program
-                    more = b"8000\r\n" + PATTERN[:32768] + b"\r\n" if b"chunked" in upload else PATTERN[:32768]
+                    more = (
+                        b"8000\r\n" + PATTERN[:32768] + b"\r\n" if b"chunked" in upload else PATTERN[:32768]
+                    )
                     scene.client.send(more)
                     scene.server.send(b"HTTP/1.1 413 No\r\nContent-Length: %d\r\n\r\n%b" % (size, body))
                     await self.turns(1)

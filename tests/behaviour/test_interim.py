@@ -150,7 +150,9 @@ class SwitchingProtocols(Conversation):
                     self.assertEqual(response.status, 502)
                     await scene.server.closed()
                     self.assertEqual(scene.client.unread, b"")
-                    await self.assert_ends(scene.router, "connected", ("downstream", "invalid_status"), "error")
+                    await self.assert_ends(
+                        scene.router, "connected", ("downstream", "invalid_status"), "error"
+                    )
 
     async def test_asked_for(self) -> None:
         """Rules 9, 17: with interim responses before it, a 101 that was asked for opens the pipe."""

@@ -66,13 +66,18 @@ class Persistence(Conversation):
                         await self.one(keepalive, said, asked, stays, version, answered, poolable)
 
     async def one(
-        self, keepalive: Any, said: bytes, asked: bytes, stays: bool, version: bytes, answered: bytes, poolable: bool
+        self,
+        keepalive: Any,
+        said: bytes,
+        asked: bytes,
+        stays: bool,
+        version: bytes,
+        answered: bytes,
+        poolable: bool,
     ) -> None:
         """One cell of the matrix."""
         scene = await self.scene(b"GET / %b\r\nHost: x\r\n%b\r\n" % (said, asked), keepalive=keepalive)
-        self.assertEqual(
-            scene.request.header("Connection"), "close" if keepalive is None else "keep-alive"
-        )
+        self.assertEqual(scene.request.header("Connection"), "close" if keepalive is None else "keep-alive")
         scene.server.send(b"%b 200 OK\r\n%bContent-Length: 2\r\n\r\nhi" % (version, answered))
         response = await scene.client.receive_response()
         self.assertEqual((response.body, response.version), (b"hi", (1, 1)))
@@ -123,7 +128,14 @@ class Persistence(Conversation):
         scene = await self.scene(keepalive="default")
         scene.server.send(OK)
         await scene.client.receive_response()
-        for request in (GET, HEAD, post(5) + b"hello", post(0), GET, b"PURGE /x HTTP/1.1\r\nHost: y\r\n\r\n") * 5:
+        for request in (
+            GET,
+            HEAD,
+            post(5) + b"hello",
+            post(0),
+            GET,
+            b"PURGE /x HTTP/1.1\r\nHost: y\r\n\r\n",
+        ) * 5:
             with self.row(request):
                 scene.client.send(request)
                 got = await scene.server.receive_request()
@@ -201,7 +213,8 @@ class Settled(Conversation):
                     proxy = await self.proxy(router_to(lookup_domain_name=RouteError("not_found")))
                     client = await proxy.connect()
                     for _ in range(3 if keeps else 1):
-                        client.send(request if keeps else request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+                        close = b"\r\nConnection: close\r\n\r\n"
+                        client.send(request if keeps else request.replace(b"\r\n\r\n", close))
                         response = await client.receive_response(request.partition(b" ")[0])
                         self.assertEqual(response.status, 404)
                         self.assertEqual(response.header("Connection"), "keep-alive" if keeps else "close")
@@ -226,7 +239,8 @@ class Settled(Conversation):
     async def test_error_page_has_its_fields(self) -> None:
         """Rule 18: error pages carry ``Date``, ``Content-Length`` and ``Connection``; to HEAD without the body."""
         router = router_to(
-            checkout_service=RouteError("x"), error_page=ErrorPage(503, [("A", "1"), ("Server", "me")], b"sorry")
+            checkout_service=RouteError("x"),
+            error_page=ErrorPage(503, [("A", "1"), ("Server", "me")], b"sorry"),
         )
         proxy = await self.proxy(router)
         client = await proxy.connect()

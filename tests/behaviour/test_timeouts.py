@@ -7,78 +7,21 @@ connect's timeout is in ``test_connect.py``, the pool's in ``test_pool.py``.)
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.internet.defer import Deferred
-
 from tests.behaviour.conversation import (
     CHUNKED_POST,
     GET,
     GOOD,
     OK,
-    Conversation,
-    HandTurned,
     Scene,
+    Timed,
     post,
 )
-from vegurtx import RouteError
-from vegurtx.testing import RunningProxy, router_to
+from vegurtx.testing import router_to
 from vegurtx.testing.pattern import PATTERN
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 UPGRADE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n"
 SWITCHED = b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n"
-
-
-class Timed(Conversation):
-    """Conversations on a clock that is turned by hand."""
-
-    clock: HandTurned
-
-    async def timed(self, request: bytes = GET, *, whole: bool = True, keepalive: Any = None, **settings: Any) -> Scene:
-        """A request that has reached its back-end; from then on the clock is the test's."""
-        backend = await self.backend()
-        proxy, self.clock = await self.timed_proxy(router_to(backend, keepalive=keepalive), **settings)
-        return await self.scene(request, proxy=proxy, backend=backend, whole=whole)
-
-    async def client_only(self, **settings: Any) -> tuple[RunningProxy, Any]:
-        """A client that has said nothing yet."""
-        proxy, self.clock = await self.timed_proxy(router_to(), **settings)
-        client = await proxy.connect()
-        await self.until(lambda: proxy.factory.connections)
-        return proxy, client
-
-    async def assert_alive_for(self, scene: Scene, seconds: float) -> None:
-        """Nothing happens in that time."""
-        calls = len(scene.router.calls)
-        self.clock.advance(seconds)
-        await self.turns()
-        self.assertEqual(len(scene.router.calls), calls)
-        self.assertEqual((scene.client.arrival.value, scene.server.arrival.value), ("open", "open"))
-
-    async def assert_answered(self, scene: Scene, reason: Any, keeps: bool) -> None:
-        """Time is up: the client gets the page for `reason`, the back-end is left."""
-        response = await scene.client.receive_response()
-        self.assertEqual((response.status, response.header("Connection")), (503, "keep-alive" if keeps else "close"))
-        await self.assert_ends(scene.router, "connected", reason, "error")
-        self.assertEqual(scene.router.of("error_page")[-1].arguments[0], reason)
-        self.assertEqual(await scene.server.closed(), "reset")
-        self.assertEqual(len(scene.proxy.factory.client.pool), 0)
-        if keeps:
-            scene.client.send(GET)
-            server = await scene.backend.accept()
-            await server.receive_request()
-            server.send(OK)
-            self.assertEqual((await scene.client.receive_response()).body, b"hi")
-            self.assertEqual(await self.ending(scene.router), GOOD)
-        else:
-            await scene.client.eof()
-
-    async def assert_broken_off(self, scene: Scene, reason: Any) -> None:
-        """Time is up in the middle of the response: both connections end, and the client's not in order."""
-        self.assertEqual(await scene.client.closed(), "reset")
-        await scene.server.closed()
-        await self.assert_ends(scene.router, "connected", reason, "error")
 
 
 class ClientConnections(Timed):
@@ -115,7 +58,7 @@ class ClientConnections(Timed):
         self.assertEqual((await scene.client.closed(), scene.client.unread), ("clean", b""))
 
     async def test_head_deadline(self) -> None:
-        """Rule 24, settled: a head has ``timeout`` in all, however steadily its bytes trickle in; then 408 and close."""
+        """Rule 24, settled: a head has ``timeout`` in all, however steadily its bytes trickle in; then 408."""
         for settings, limit in (({}, 60.0), ({"timeout": 5000}, 5.0)):
             with self.row(settings):
                 proxy, client = await self.client_only(**settings)
@@ -237,7 +180,11 @@ class Responses(Timed):
 
     async def test_first_byte(self) -> None:
         """Rule 24: no byte of a response for 30 s (``downstream_timeout``): ``("downstream", "timeout")``."""
-        for settings, limit in (({}, 30.0), ({"downstream_timeout": 10}, 10.0), ({"downstream_timeout": 90}, 90.0)):
+        for settings, limit in (
+            ({}, 30.0),
+            ({"downstream_timeout": 10}, 10.0),
+            ({"downstream_timeout": 90}, 90.0),
+        ):
             for request in (GET, post(5) + b"hello", CHUNKED_POST + b"0\r\n\r\n"):
                 for keepalive in (None, "default"):
                     with self.row(settings, request, keepalive):
@@ -269,7 +216,12 @@ class Responses(Timed):
 
     async def test_short_rest_of_the_head(self) -> None:
         """Rule 24: also where ``idle_timeout`` is the shorter one."""
-        for said in (b"H", OK[:20], b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP"):
+        for said in (
+            b"H",
+            OK[:20],
+            b"HTTP/1.1 103 Early Hints\r\n\r\n",
+            b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP",
+        ):
             with self.row(said):
                 scene = await self.timed(idle_timeout=10)
                 await self.assert_alive_for(scene, 15)
@@ -386,94 +338,6 @@ class Responses(Timed):
         self.assertEqual(scene.router.count("terminate"), 0)
         self.clock.advance(0.2)
         await self.assert_ends(scene.router, "connected", self.IDLE, "error")
-
-
-class Routers(Timed):
-    """Rule 24: a router, or a stage, that never answers."""
-
-    LATE = ("undefined", "router_timeout")
-
-    async def test_each_callback(self) -> None:
-        """Rule 24: after ``router_timeout`` it is cancelled, and the client gets a page."""
-        for callback, phase in [
-            ("init", "lookup"),
-            ("lookup_domain_name", "lookup"),
-            ("checkout_service", "checkout"),
-            ("service_backend", "checkout"),
-            ("feature", "connected"),
-            ("additional_headers", "connected"),
-        ]:
-            for settings, limit in (({}, 30.0), ({"router_timeout": 5000}, 5.0)):
-                with self.row(callback, settings):
-                    cancelled: list[Any] = []
-                    backend = await self.backend()
-                    router = router_to(backend, **{callback: lambda *_, c=cancelled: Deferred(c.append)})
-                    proxy, self.clock = await self.timed_proxy(router, **settings)
-                    client = await proxy.connect()
-                    client.send(GET)
-                    await self.until(lambda r=router, c=callback: r.count(c))
-                    self.clock.advance(limit - 0.1)
-                    await self.turns()
-                    self.assertEqual((client.received, cancelled), (b"", []))
-                    self.clock.advance(0.2)
-                    response = await client.receive_response()
-                    self.assertEqual((response.status, response.header("Connection")), (503, "keep-alive"))
-                    await self.assert_ends(router, phase, self.LATE, "error")
-                    self.assertEqual(len(cancelled), 1)
-                    await self.until(lambda b=backend: all(each.arrival.value != "open" for each in b.connections))
-
-    async def test_headers_of_the_response(self) -> None:
-        """Rule 24: the same where the response waits for ``additional_headers``: nothing of it is out yet."""
-        for said in (OK, OK[:-1], CHUNKED + b"5\r\nhel", b"HTTP/1.1 200 OK\r\n\r\nhi", b"HTTP/1.1 204 No\r\n\r\n"):
-            with self.row(said):
-                never: Deferred[Any] = Deferred()
-                scene = await self.timed()
-                scene.router.on(additional_headers=lambda *_, n=never: n)
-                scene.server.send(said)
-                await self.until(lambda s=scene: s.router.count("additional_headers") == 2)
-                self.clock.advance(29.9)
-                await self.turns()
-                self.assertEqual(scene.client.received, b"")
-                self.clock.advance(0.2)
-                self.assertEqual((await scene.client.receive_response()).status, 503)
-                await self.assert_ends(scene.router, "connected", self.LATE, "error")
-                await scene.server.closed()
-
-    async def test_error_page(self) -> None:
-        """Rule 24: not even the page: then it is the table's own."""
-        router = router_to(lookup_domain_name=RouteError("not_found"), error_page=lambda *_: Deferred())
-        proxy, clock = await self.timed_proxy(router)
-        client = await proxy.connect()
-        client.send(GET)
-        await self.until(lambda: router.count("error_page"))
-        clock.advance(30.1)
-        self.assertEqual((await client.receive_response()).status, 404)
-        await self.assert_ends(router, "lookup", "not_found", "error")
-        self.flushLoggedErrors()
-
-    async def test_last_calls(self) -> None:
-        """Rule 24: nobody waits for ``checkin_service`` and ``terminate``: the response is out, the client goes on."""
-        checked_in: Deferred[None] = Deferred()
-        scene = await self.timed(keepalive="default")
-        scene.router.on(checkin_service=lambda *_: checked_in)
-        scene.server.send(OK)
-        await scene.client.receive_response()
-        scene.router.on(checkin_service=None)
-        scene.client.send(GET)
-        await scene.server.receive_request()
-        scene.server.send(OK)
-        self.assertEqual((await scene.client.receive_response()).body, b"hi")
-        checked_in.callback(None)
-        self.assertEqual([await scene.router.finished, await scene.router.finished], ["normal", "normal"])
-
-    async def test_stage(self) -> None:
-        """Rule 24: a middleware's Deferred has the same deadline."""
-        router = router_to()
-        proxy = await self.proxy(router, middlewares=[lambda request: Deferred()], router_timeout=30)
-        client = await proxy.connect()
-        client.send(GET)
-        self.assertEqual((await client.receive_response()).status, 503)
-        await self.assert_ends(router, "lookup", self.LATE, "error")
 
 
 class NoLimit(Timed):

@@ -6,6 +6,7 @@ from typing import Any
 
 from zope.interface import implementer
 
+from vegurtx.errors import RouteError
 from vegurtx.interfaces import IMiddleware
 
 
@@ -17,4 +18,4 @@ class ValidateHeaders:
         """Raises `RouteError` with ``empty_host``, ``bad_request`` or ``("upstream", "invalid_transfer_encoding")``."""
         problem = request.exchange.problem
         if problem is not None:
-            raise problem
+            raise RouteError(problem.reason, problem.code)  # the kept one would keep the frames that it passes

@@ -112,7 +112,8 @@ class BackendClient:
         if backend.path is not None:
             return unix_client(self._reactor, backend.path, timeout)
         if not backend.host.replace(".", "").isdigit():
-            backend.host.encode("idna")  # what cannot be a name makes the resolver fail without telling anybody
+            # What cannot be a name makes the resolver fail without telling anybody.
+            backend.host.encode("idna")
         if backend.tls is not None and backend.tls is not False:
             return tls_client(
                 self._reactor, backend.host, backend.port, timeout, backend.tls, socket_options=self._socket_options

@@ -125,7 +125,7 @@ class Exchange:
         try:
             self.target, authority = target_of(head)
         except RouteError as error:
-            self.problem = error
+            self.problem = error.with_traceback(None)  # which leads back here
         intake = Intake(head, connection, self.proxy, authority)
         self.problem = self.problem or intake.problem
         return intake
@@ -207,6 +207,7 @@ class Exchange:
         if self._waiting is not waiting:
             if failure.check(CancelledError) is None:
                 log.failure("a Deferred failed after its request had ended", failure)
+            failure.cleanFailure()  # a cancelled coroutine's knows its own callers, and with them all of this
             return
         self._waiting = None
         if isinstance(failure.value, RouteError):

@@ -143,7 +143,7 @@ class Intake:
         try:
             self.framing = framing_of(head)
         except RouteError as error:
-            self.problem = self.problem or error
+            self.problem = self.problem or error.with_traceback(None)  # which leads back here
             self.framing = NO_END
 
     def _read_peer(self, connection: ClientConnection, proxy: ProxyFactory, port: int | None) -> None:

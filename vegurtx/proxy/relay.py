@@ -100,7 +100,7 @@ class Relay:
     def _begin(self) -> None:
         exchange = self._exchange
         link = self._link = exchange.link
-        if link is None:  # the request has failed, and a callback that was cancelled has answered all the same
+        if link is None:  # the request has failed; a callback that was cancelled has answered all the same
             return
         client = exchange.connection
         if not link.alive:  # it died while the router was asked

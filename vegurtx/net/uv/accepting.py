@@ -76,7 +76,8 @@ class Port:
         sock: socket.socket | None,
     ) -> None:
         self._flavour = flavour
-        self._factory = factory
+        #: as a Twisted port has it
+        self.factory = factory
         self._port = port
         self._interface = interface
         self._backlog = backlog
@@ -107,7 +108,7 @@ class Port:
             raise CannotListenError(self._interface, self._port, problem) from problem
         self._socket = sock
         self._host = address_of(sock.family, sock.getsockname())
-        self._factory.doStart()
+        self.factory.doStart()
         self._accepting = Accepting.ON
         self._flavour.watch_reads(self)
 
@@ -146,7 +147,7 @@ class Port:
         try:
             client.setblocking(False)
             peer = address_of(client.family, name)
-            protocol = self._factory.buildProtocol(peer)
+            protocol = self.factory.buildProtocol(peer)
             if protocol is None:
                 client.close()
             else:
@@ -197,7 +198,7 @@ class Port:
         self._socket = None
         self._accepting = Accepting.STOPPED
         sock.close()  # not shutdown: other processes may listen on it
-        self._factory.doStop()
+        self.factory.doStop()
         return succeed(None)
 
     loseConnection = stopListening
@@ -218,4 +219,4 @@ class Port:
 
     def logPrefix(self) -> str:
         """The factory's name, for log lines."""
-        return type(self._factory).__name__
+        return type(self.factory).__name__

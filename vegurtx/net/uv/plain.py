@@ -16,6 +16,7 @@ from typing import Any
 from twisted.internet import tcp
 from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.interfaces import IAddress
+from twisted.internet.main import CONNECTION_LOST
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -24,6 +25,11 @@ from vegurtx.net.uv.addresses import local_address
 _log = Logger()
 #: one read from a broken connection's kernel buffer, in bytes
 _SALVAGE = 65536
+
+
+def _lost() -> Any:
+    """What `doRead` and `doWrite` are once a write has found the connection broken."""
+    return CONNECTION_LOST
 
 
 class PlainTransport(tcp.Connection):
@@ -75,8 +81,12 @@ class PlainTransport(tcp.Connection):
             return
         try:
             sent = self.socket.send(data)
-        except OSError:  # a full buffer is no error, and a real one is met again, and reported, by doWrite
+        except BlockingIOError:  # the kernel's buffer is full
             sent = 0
+        except OSError:
+            # The kernel tells it once, and this was the time: reading would find a clean end where there is none.
+            sent = 0
+            self.doRead = self.doWrite = _lost  # type: ignore[method-assign]
         if sent != len(data):
             self._write_later(memoryview(data)[sent:] if sent else data)
 

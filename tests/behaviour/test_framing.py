@@ -162,7 +162,7 @@ class Codings(RecordingCase):
                 "upper case": b"Transfer-Encoding: CHUNKED\r\n",
                 "mixed case": b"tRANSFER-eNCODING: chUNKed\r\n",
                 "no white space": b"Transfer-Encoding:chunked\r\n",
-                "white space": b"Transfer-Encoding: \tchunked \t\r\n",
+                "white space": b"Transfer-Encoding: \tchunked  \r\n",
             },
             self._chunked,
         )

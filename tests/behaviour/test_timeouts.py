@@ -109,11 +109,15 @@ class ClientConnections(Timed):
         client.send(GET[:-2] + b"Connection: close\r\n\r\n")
         server = await backend.accept()
         await server.receive_request()
-        size = 8_000_000
-        server.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (size, b"x" * size))
-        await self.turns(20)
+        server.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(64):
+            server.send(PATTERN[:262144])
+            await self.turns(1)
+        (connection,) = proxy.factory.connections
+        self.assertTrue(connection.full)
         self.clock.advance(55.1)
         await self.assert_ends(proxy.router, "connected", ("undefined", "timeout"), "error")
+        await self.turns(20)
         self.assertEqual(len(proxy.factory.connections), 1)  # what was written is still on its way
         self.clock.advance(60.1)
         await self.until(lambda: not proxy.factory.connections)

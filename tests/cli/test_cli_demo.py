@@ -123,7 +123,8 @@ class DemoTests(SynchronousTestCase):
         for number in (signal.SIGINT, signal.SIGTERM):
             demo = self.start()
             demo.process.send_signal(number)
-            self.assertEqual(demo.process.communicate(timeout=PATIENCE), ("", ""))
+            out, err = demo.process.communicate(timeout=PATIENCE)
+            self.assertEqual((out, err), ("", ""), err)
             self.assertEqual(demo.wait(), 0)
             self.assert_nothing_left(demo)
 

@@ -18,7 +18,7 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from vegurtx.cli.misuse import StrictOptions, cannot_listen, port_number
-from vegurtx.cli.reactor import install_fastest_reactor
+from vegurtx.cli.reactor import hear_children, install_fastest_reactor
 from vegurtx.cli.router import RouterError, load_router
 from vegurtx.cli.run import run
 from vegurtx.service import ProxyService, address_text, bound_socket, make_service
@@ -137,6 +137,7 @@ class Demo:
 
     def startService(self) -> None:
         """Start the back-ends."""
+        hear_children(self._reactor)
         interface = self._options["interface"]
         self._children = [
             Child(self._reactor, interface, port, self._child_gone) for port in self._options.backend_ports

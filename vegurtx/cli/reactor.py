@@ -5,7 +5,9 @@ uvloop's transports cost a third less per request than the epoll reactor's; whoe
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import Any
 
 
 def install_fastest_reactor() -> None:
@@ -35,3 +37,14 @@ def install_named_reactor(name: str) -> None:
         raise ValueError(f"there is no reactor {name!r}; there are {names}") from None
     except Exception as problem:
         raise ValueError(f"the reactor {name!r} cannot be used: {problem}") from problem
+
+
+def hear_children(reactor: Any) -> None:
+    """Let a running reactor notice when the processes that it has spawned end.
+
+    On a uvloop loop it does not by itself: Twisted waits for a byte from the signal's file descriptor
+    (``signal.set_wakeup_fd``), and uvloop has put its own there. A handler in Python is called all the same.
+    """
+    from twisted.internet.process import reapAllProcesses
+
+    signal.signal(signal.SIGCHLD, lambda *_: reactor.callFromThread(reapAllProcesses))

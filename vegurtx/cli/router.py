@@ -82,7 +82,9 @@ def _said(problem: Exception) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(problem.__traceback__)
-        if frame.filename != __file__ and "importlib" not in frame.filename
+        if frame.filename != __file__
+        and not frame.filename.startswith("<")
+        and "importlib" not in frame.filename
     ]
     return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
 

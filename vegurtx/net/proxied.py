@@ -6,6 +6,7 @@ a word, since whoever is there is not the proxy that we were told to trust.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -84,4 +85,9 @@ class ProxiedFactory(Factory):
 
 def _address(address: tuple[str, int]) -> IAddress:
     host, port = address
-    return IPv6Address("TCP", host, port) if ":" in host else IPv4Address("TCP", host, port)
+    if ":" in host:
+        mapped = ipaddress.IPv6Address(host).ipv4_mapped
+        if mapped is None:
+            return IPv6Address("TCP", host, port)
+        host = str(mapped)  # an IPv4 client of a proxy that listens on IPv6
+    return IPv4Address("TCP", host, port)

@@ -356,7 +356,9 @@ class ClientConnection(Protocol):
             return
         self._reading = _LINGER
         self.resume_reading()
-        self.timer.set(self._listener.seconds(), self._listener.linger_limit)
+        listener = self._listener
+        # a client that reads slowly first has the time for that; see `writeConnectionLost`
+        self.timer.set(listener.seconds(), listener.idle_limit if self.full else listener.linger_limit)
         transport.unregisterProducer()
         transport.loseWriteConnection()
 
@@ -413,7 +415,9 @@ class ClientConnection(Protocol):
             self._close()
 
     def writeConnectionLost(self) -> None:
-        """Our half is closed; the client's bytes are still read."""
+        """Our half is closed, and all is out; the client's bytes are still read."""
+        if self._reading is _LINGER:
+            self.timer.set(self._listener.seconds(), self._listener.linger_limit)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""

@@ -125,7 +125,7 @@ class Exchange:
         try:
             self.target, authority = target_of(head)
         except RouteError as error:
-            self.problem = error.with_traceback(None)  # which leads back here
+            self.problem = RouteError(error.reason, error.code)  # without the frames, which lead back here
         intake = Intake(head, connection, self.proxy, authority)
         self.problem = self.problem or intake.problem
         return intake

@@ -143,7 +143,8 @@ class Intake:
         try:
             self.framing = framing_of(head)
         except RouteError as error:
-            self.problem = self.problem or error.with_traceback(None)  # which leads back here
+            # anew, without the frames: these lead back here
+            self.problem = self.problem or RouteError(error.reason, error.code)
             self.framing = NO_END
 
     def _read_peer(self, connection: ClientConnection, proxy: ProxyFactory, port: int | None) -> None:

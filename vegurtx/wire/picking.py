@@ -42,29 +42,25 @@ class FieldPicker:
             came
         """
         parts = self._split(lines)
-        read = self._read
+        count = len(parts)
         known: Known = {}
-        if len(parts) == 1:
+        if count == 1:
             return known, NO_REPEATS, lines[1:]
+        read = self._read
         repeats: dict[bytes, list[bytes]] | None = None
-        staying = []
         # The pattern has two groups: parts is text, name, value, text, name, ..., text.
-        for index in range(1, len(parts), 3):
+        for index in range(1, count, 3):
             name = parts[index].lower()
+            value = parts[index + 1]
             if name in read:
-                staying.append(index)
+                parts[index - 1] += b"\n" + parts[index] + b":" + value + b"\r"
             if name not in known:
-                known[name] = parts[index + 1].strip()
+                known[name] = value.strip()
             else:
                 if repeats is None:
                     repeats = {}
-                repeats.setdefault(name, [known[name]]).append(parts[index + 1].strip())
-        if 3 * len(staying) == len(parts) - 1:
-            rest = lines[1:]
-        else:
-            for index in staying:
-                parts[index - 1] += b"\n" + parts[index] + b":" + parts[index + 1] + b"\r"
-            rest = b"".join(parts[::3])[1:]
+                repeats.setdefault(name, [known[name]]).append(value.strip())
+        rest = b"".join(parts[::3])[1:]
         if repeats is None:
             return known, NO_REPEATS, rest
         # Joined at the end and not as they come: a thousand long values would be copied a thousand times.

@@ -30,6 +30,9 @@ TAKE = frozenset(
 READ = frozenset({b"server"})
 """What a proxy must look for and forwards as it came."""
 
+_CODES = {b"%d" % code: code for code in range(100, 1000)}
+"""Half the price of ``int``."""
+
 
 class ResponseHead:
     """A response head that keeps the grammar and the limits."""
@@ -121,7 +124,7 @@ class ResponseParser:
         known, repeated, rest = self._pick(lines)
         return ResponseHead(
             1 if minor == b"1" else 0,
-            int(code),
+            _CODES[code],
             reason or b"",
             lines[1:],
             known,

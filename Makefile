@@ -10,7 +10,7 @@ TESTS ?= tests
 # An ordinary `pip install -e .` hides the plugin from twistd.
 EDITABLE = --config-settings editable_mode=compat
 
-.PHONY: help demo test test-slow check format bench-wire docs-settings clean
+.PHONY: help demo test test-slow check format bench-wire docs-behaviour docs-errors docs-settings clean
 
 help:
 	@echo "make demo           two demo back-ends and the proxy before them, on 8080"
@@ -19,6 +19,8 @@ help:
 	@echo "make check          ruff, mypy, import contracts"
 	@echo "make format         let ruff put files into shape"
 	@echo "make bench-wire     what reading and writing heads costs"
+	@echo "make docs-behaviour which tests hold which rule, into docs/behaviour.md"
+	@echo "make docs-errors    write docs/errors.md from the reasons table"
 	@echo "make docs-settings  write docs/settings.md from the settings' definition"
 	@echo "make clean          remove everything that was made here"
 
@@ -65,6 +67,13 @@ bench-wire: $(VENV)/.develops
 docs-settings: $(VENV)/.runs
 	$(BIN)/python -m vegurtx settings-docs > docs/settings.md.new
 	mv docs/settings.md.new docs/settings.md
+
+docs-errors: $(VENV)/.runs
+	$(BIN)/python -m vegurtx.cli.reasons_docs > docs/errors.md.new
+	mv docs/errors.md.new docs/errors.md
+
+docs-behaviour: $(VENV)/.develops
+	$(BIN)/python -m tests.behaviour.table
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -47,7 +47,9 @@ class Listeners(ProxyTestCase):
         """Rule 25: start_proxy takes its clients' addresses from PROXY headers."""
         backend = await self.backend(handler=answering(OK))
         router = router_to(backend)
-        proxy = await self.started(start_proxy(0, router, interface="127.0.0.1", reactor=self.reactor), router)
+        proxy = await self.started(
+            start_proxy(0, router, interface="127.0.0.1", reactor=self.reactor), router
+        )
         client = await proxy.connect()
         client.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4321 443\r\n" + GET)
         self.assertEqual((await client.receive_response()).status, 200)
@@ -61,7 +63,12 @@ class Listeners(ProxyTestCase):
         paths = [str(path) for path in certificate.save(self.folder())]
         proxy = await self.started(
             start_https(
-                0, router, certificate=paths[0], private_key=paths[1], interface="127.0.0.1", reactor=self.reactor
+                0,
+                router,
+                certificate=paths[0],
+                private_key=paths[1],
+                interface="127.0.0.1",
+                reactor=self.reactor,
             ),
             router,
         )
@@ -80,12 +87,19 @@ class Listeners(ProxyTestCase):
             (folder / f"{number}.crt").write_bytes(certificate.certificate)
             (folder / f"{number}.key").write_bytes(certificate.key)
         proxy = await self.started(
-            start_https(0, router, certificate=str(folder), interface="127.0.0.1", reactor=self.reactor), router
+            start_https(0, router, certificate=str(folder), interface="127.0.0.1", reactor=self.reactor),
+            router,
         )
-        for asked, sent in {"a.example": "a.example", "B.example": "b.example", "x.c.example": "*.c.example"}.items():
+        for asked, sent in {
+            "a.example": "a.example",
+            "B.example": "b.example",
+            "x.c.example": "*.c.example",
+        }.items():
             await self.asked(proxy, tls=client_context(certificates[sent]), server_name=asked)
         with self.assertRaises(ssl.SSLError):
-            await self.asked(proxy, tls=client_context(certificates["a.example"]), server_name="y.x.c.example")
+            await self.asked(
+                proxy, tls=client_context(certificates["a.example"]), server_name="y.x.c.example"
+            )
 
     async def test_tls_1_1_refused(self) -> None:
         """Rule 26: TLS 1.2 and newer only."""
@@ -94,7 +108,12 @@ class Listeners(ProxyTestCase):
         router = router_to()
         proxy = await self.started(
             start_https(
-                0, router, certificate=paths[0], private_key=paths[1], interface="127.0.0.1", reactor=self.reactor
+                0,
+                router,
+                certificate=paths[0],
+                private_key=paths[1],
+                interface="127.0.0.1",
+                reactor=self.reactor,
             ),
             router,
         )

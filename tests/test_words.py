@@ -25,7 +25,9 @@ class HeadersTests(TestCase):
     def test_lookup(self) -> None:
         """What comes back has the name's type."""
         self.assertEqual((self.headers.get("x-A"), self.headers.get(b"X-a")), ("1", b"1"))
-        self.assertEqual((self.headers.getall("x-a"), self.headers.getall(b"x-a")), (["1", "2"], [b"1", b"2"]))
+        self.assertEqual(
+            (self.headers.getall("x-a"), self.headers.getall(b"x-a")), (["1", "2"], [b"1", b"2"])
+        )
         self.assertEqual((self.headers.get("b"), self.headers.get(b"b")), ("\xe9", b"\xe9"))
 
     def test_missing(self) -> None:

@@ -47,7 +47,9 @@ def _socket_options(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return [tuple(int(number, 0) for number in option.split(":")) for option in value.split(",") if option]
+        return [
+            tuple(int(number, 0) for number in option.split(":")) for option in value.split(",") if option
+        ]
     except ValueError:
         raise ValueError("LEVEL:NAME:VALUE in numbers, with commas between several") from None
 
@@ -85,7 +87,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     # vegur's own
-    acceptors: Count = _setting(1024, "connections", "The listen backlog: connections that wait to be accepted.")
+    acceptors: Count = _setting(
+        1024, "connections", "The listen backlog: connections that wait to be accepted."
+    )
     max_connections: Count = _setting(
         100_000, "connections", "Client connections at once; beyond it new ones wait in the backlog."
     )
@@ -102,17 +106,25 @@ class Settings(BaseModel):
     route_time_header: FieldName = _setting(
         "Total-Route-Time", "", "The header with the milliseconds that the router took to decide."
     )
-    idle_timeout: Seconds = _setting(55.0, "s", "No byte either way for so long ends the request; 0: no limit.")
-    downstream_connect_timeout: Milliseconds = _setting(5000.0, "ms", "For a connect to a back-end; 0: no limit.")
+    idle_timeout: Seconds = _setting(
+        55.0, "s", "No byte either way for so long ends the request; 0: no limit."
+    )
+    downstream_connect_timeout: Milliseconds = _setting(
+        5000.0, "ms", "For a connect to a back-end; 0: no limit."
+    )
     downstream_timeout: Seconds = _setting(
         30.0, "s", "To the back-end's first response byte; idle_timeout takes over then; 0: no limit."
     )
-    client_tcp_buffer_limit: Count = _setting(1_048_576, "bytes", "The receive buffer of a back-end's socket.")
+    client_tcp_buffer_limit: Count = _setting(
+        1_048_576, "bytes", "The receive buffer of a back-end's socket."
+    )
     max_client_status_length: Size = _setting(8192, "bytes", "A back-end's status line.")
     max_client_header_length: Size = _setting(524_288, "bytes", "A back-end's header line.")
     max_client_cookie_length: Size = _setting(8192, "bytes", "A back-end's Set-Cookie.")
     extra_socket_options: SocketOptions = _setting(
-        [], "", "More options for back-end sockets, each (level, name, value); on the command line L:N:V,L:N:V."
+        [],
+        "",
+        "More options for back-end sockets, each (level, name, value); on the command line L:N:V,L:N:V.",
     )
     max_request_line_length: Size = _setting(8192, "bytes", "A request line, without its line end.")
     max_header_name_length: Size = _setting(1000, "bytes", "The name of a request header.")
@@ -126,10 +138,14 @@ class Settings(BaseModel):
     router_timeout: Milliseconds = _setting(
         30_000.0, "ms", "A router callback's or a middleware's Deferred must have fired by then; 0: no limit."
     )
-    max_connect_tries: Count = _setting(10, "connects", "For one request, before the proxy stops asking the router.")
+    max_connect_tries: Count = _setting(
+        10, "connects", "For one request, before the proxy stops asking the router."
+    )
     pool_idle_timeout: Seconds = _setting(60.0, "s", "An idle back-end connection is closed after it.")
     pool_max_idle: Count = _setting(4096, "connections", "Idle back-end connections that are kept, in all.")
-    pool_max_idle_per_backend: Count = _setting(512, "connections", "Idle connections that are kept, a back-end.")
+    pool_max_idle_per_backend: Count = _setting(
+        512, "connections", "Idle connections that are kept, a back-end."
+    )
     max_response_headers: Count = _setting(1000, "headers", "Headers of a response.")
     max_chunk_line_length: Size = _setting(4096, "bytes", "A chunk's size line with its extensions.")
     max_head_length: Size = _setting(1_048_576, "bytes", "A request's whole head.")

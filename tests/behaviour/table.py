@@ -35,7 +35,10 @@ RULES = {
     18: ("Fields of a response, and the proxy's own pages", "proxy/downstream.py"),
     19: ("When the client's connection stays open", "proxy/relay.py, net/server.py"),
     20: ("Early responses", "proxy/relay.py, net/server.py"),
-    21: ("Truncation is never hidden; a client that leaves", "proxy/exchange.py, net/server.py, net/backend.py"),
+    21: (
+        "Truncation is never hidden; a client that leaves",
+        "proxy/exchange.py, net/server.py, net/backend.py",
+    ),
     22: ("Failed connects", "proxy/exchange.py, net/client.py"),
     23: ("The pool and the silent retry", "net/pool.py, net/client.py, proxy/relay.py"),
     24: ("Timeouts", "net/timer.py, net/server.py, proxy/relay.py"),

@@ -20,9 +20,9 @@ GOOD_BODIES = {
     "leading zeros": b"0000000000000005\r\nhello\r\n0000\r\n\r\n",
     "an extension": b"5;name=value\r\nhello\r\n0\r\n\r\n",
     "an extension without value": b"5;name\r\nhello\r\n0\r\n\r\n",
-    "several extensions": b"5;a=1;b;c=\"x;y\"\r\nhello\r\n0\r\n\r\n",
+    "several extensions": b'5;a=1;b;c="x;y"\r\nhello\r\n0\r\n\r\n',
     "an extension on the last chunk": b"5\r\nhello\r\n0;last\r\n\r\n",
-    "a quoted extension that looks like a chunk": b"5;a=\"0\\\"\"\r\nhello\r\n0\r\n\r\n",
+    "a quoted extension that looks like a chunk": b'5;a="0\\""\r\nhello\r\n0\r\n\r\n',
     "the longest extension": b"5;" + b"x" * 4094 + b"\r\nhello\r\n0\r\n\r\n",
 }
 
@@ -117,7 +117,7 @@ class WrittenAfresh(Chunks):
         """Rule 6: the back-end gets the head, the data in a chunk of ours, and a last chunk."""
         backend = await self.backend()
         proxy = await self.fixed(router_to(backend))
-        body = b"00005;ext=\"x\"\r\nhello\r\n0;last\r\n\r\n"
+        body = b'00005;ext="x"\r\nhello\r\n0;last\r\n\r\n'
         scene = await self.scene(CHUNKED_POST + body, proxy=proxy, backend=backend)
         assert not isinstance(scene.request, bytes)
         self.assertEqual(
@@ -187,7 +187,7 @@ class WrittenAfresh(Chunks):
     async def test_byte_by_byte(self) -> None:
         """Rule 6: a body may come a byte at a time."""
         scene = await self.begun()
-        for byte in b"5;name=\"value\"\r\nhello\r\n0;last\r\nX-Sum: 5\r\n\r\n":
+        for byte in b'5;name="value"\r\nhello\r\n0;last\r\nX-Sum: 5\r\n\r\n':
             scene.client.send(bytes([byte]))
             await self.turns(1)
         chunks = await scene.server.receive_until(b"\r\n\r\n")
@@ -258,7 +258,7 @@ class Trailers(Chunks):
 
     async def test_kept(self) -> None:
         """Rule 6: trailers keep their order, case and bytes, announced or not."""
-        lines = b"head1:val1\r\nHEAD2: val2 \r\nhead1:\tagain\r\nEmpty:\r\nX-Sum: \"a;b\"\r\n"
+        lines = b'head1:val1\r\nHEAD2: val2 \r\nhead1:\tagain\r\nEmpty:\r\nX-Sum: "a;b"\r\n'
         for field in (b"Trailer: head1, head2\r\n", b""):
             with self.row(field):
                 head = CHUNKED_POST[:-2] + field + b"\r\n"
@@ -427,7 +427,15 @@ class BadChunks(Chunks):
 
     async def test_client_that_ends_inside(self) -> None:
         """Rules 6 and 21: a body that ends before its last chunk is no whole body: the back-end's side breaks off."""
-        for sent in (b"", b"5", b"5\r\n", b"5\r\nhel", b"5\r\nhello\r\n", b"5\r\nhello\r\n0\r\n", b"0\r\nX: y\r\n"):
+        for sent in (
+            b"",
+            b"5",
+            b"5\r\n",
+            b"5\r\nhel",
+            b"5\r\nhello\r\n",
+            b"5\r\nhello\r\n0\r\n",
+            b"0\r\nX: y\r\n",
+        ):
             with self.row(sent):
                 scene = await self.begun()
                 scene.client.send(sent)

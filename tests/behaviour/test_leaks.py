@@ -9,41 +9,20 @@ leaves no reference cycles.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred, fail, gatherResults
-from twisted.logger import globalLogPublisher
+from twisted.internet.defer import Deferred, gatherResults
 
-from tests.behaviour.conversation import CHUNKED_POST, GET, OK, Conversation, post
-from vegurtx import Backend, Redirect, RouteError
-from vegurtx.net.backend import BackendConnection
-from vegurtx.net.server import ClientConnection
-from vegurtx.net.timer import Timer
-from vegurtx.net.tunnel import Tunnel
-from vegurtx.net.uv.adapter import UvloopTransport
-from vegurtx.proxy.exchange import Exchange
-from vegurtx.proxy.log import RequestLog
-from vegurtx.proxy.relay import Relay
-from vegurtx.proxy.request import Request
-from vegurtx.testing import RecordingRouter, RunningProxy, ScriptedConnection, ScriptedServer, answering
+from tests.behaviour.conversation import CHUNKED_POST, GET, OK, post
+from tests.behaviour.uncollected import WithoutCollector
+from vegurtx import RouteError
+from vegurtx.testing import RecordingRouter, RunningProxy, ScriptedConnection, ScriptedServer
 from vegurtx.testing.leaks import pending_timers
 
 AT_ONCE = 8
-PARTS = (
-    BackendConnection,
-    ClientConnection,
-    Exchange,
-    Relay,
-    Request,
-    RequestLog,
-    Timer,
-    Tunnel,
-    UvloopTransport,
-)
 UPGRADE = b"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"
@@ -181,34 +160,6 @@ def descriptors() -> Counter[str]:
     return found
 
 
-def keep_no_failure(event: dict[str, Any]) -> None:
-    """Logging has not begun under test, and all events are kept until it does: but no frames with them."""
-    for key in ("log_failure", "failure", "log_legacy"):
-        event.pop(key, None)
-
-
-class WithoutCollector(Conversation):
-    """What stays is to be seen: the collector rests."""
-
-    timeout = 120.0
-
-    def setUp(self) -> None:
-        """Begin without garbage."""
-        super().setUp()
-        gc.collect()
-        gc.freeze()  # what is here already need not be looked through each time
-        gc.disable()
-        self.addCleanup(gc.enable)
-        self.addCleanup(gc.unfreeze)
-        globalLogPublisher.addObserver(keep_no_failure)
-        self.addCleanup(globalLogPublisher.removeObserver, keep_no_failure)
-
-    def assert_gone(self) -> None:
-        """Nothing of an exchange lives."""
-        living = Counter(type(each).__name__ for each in gc.get_objects() if type(each) in PARTS)
-        self.assertEqual(living, Counter(), "only the collector could free these")
-
-
 class NothingStays(WithoutCollector):
     """An exchange is broken off."""
 
@@ -257,10 +208,10 @@ class NothingStays(WithoutCollector):
 
     async def broken_off(self, name: str, phase: Phase, end: Callable[[Cast], None]) -> None:
         """Several exchanges get as far as `phase`, and end so; nothing of them stays."""
+        before = descriptors()
         backend = await self.backend()
         address = await self.silent_backend() if phase.silent else backend
         router = RecordingRouter([address], keepalive=phase.keepalive, **phase.router)
-        before = descriptors()
         proxy, clock = await self.timed_proxy(router, downstream_connect_timeout=20)
         cast = Cast(proxy, clock, router, backend, [], [])
         await gatherResults([Deferred.fromCoroutine(self.reach(cast, phase)) for _ in range(AT_ONCE)])
@@ -275,6 +226,8 @@ class NothingStays(WithoutCollector):
         await self.until(lambda: self.let_go(cast), "the proxy to let go of its clients")
         await proxy.stop()
         factory.stop()
+        backend.stop()
+        address.stop()
         await self.settled(cast, before)
         self.assertEqual(router.count("init"), router.count("terminate"))
         self.assertEqual(pending_timers(self.reactor), [])
@@ -284,7 +237,6 @@ class NothingStays(WithoutCollector):
         router.calls.clear()
         router._terminated.clear()
         self.assert_gone()
-        backend.stop()
 
     def let_go(self, cast: Cast) -> bool:
         """Whether the proxy has let go of all clients; who has only closed may wait for an answer."""
@@ -313,97 +265,3 @@ class NothingStays(WithoutCollector):
                 with self.row(name, end.__name__):
                     await self.broken_off(name, phase, end)
         self.assertGreater(self.exchanges, 500)
-
-
-def ready(head: bytes, **answers: Any) -> tuple[bytes, dict[str, Any]]:
-    """A row of `WHOLE`."""
-    return head, answers
-
-
-def raises(kind: Callable[[], Exception]) -> Callable[..., None]:
-    """A callback that raises."""
-
-    def callback(*_: Any) -> None:
-        raise kind()
-
-    return callback
-
-
-def raises_later(kind: Callable[[], Exception]) -> Callable[..., Any]:
-    """A callback that raises in a coroutine."""
-
-    async def callback(*_: Any) -> None:
-        raise kind()
-
-    return callback
-
-
-def fails(kind: Callable[[], Exception]) -> Callable[..., Any]:
-    """A callback whose Deferred fails."""
-    return lambda *_: fail(kind())
-
-
-async def nothing(*_: Any) -> None:
-    """A callback that says nothing, in a coroutine."""
-
-
-#: requests that end by themselves, and what the router answers
-WHOLE = {
-    "plain": ready(GET),
-    "pipelined": ready(GET * 3),
-    "chunked": ready(CHUNKED_POST + b"2\r\nab\r\n0\r\n\r\n"),
-    "HTTP/1.0": ready(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n"),
-    "coroutines": ready(GET, init=nothing, checkin_service=nothing, terminate=nothing),
-    "failing check-in": ready(GET, checkin_service=raises_later(ArithmeticError)),
-    "failing terminate": ready(GET, terminate=raises(ArithmeticError)),
-    "redirect": ready(GET, lookup_domain_name=lambda *_: Redirect("example.net")),
-    "no Host": ready(b"GET / HTTP/1.1\r\n\r\n"),
-    "two Hosts": ready(b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n"),
-    "bad target": ready(b"GET * HTTP/1.1\r\nHost: x\r\n\r\n"),
-    "CONNECT": ready(b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n"),
-    "bad length": ready(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n"),
-    "bad coding": ready(b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x\r\n\r\n"),
-    "bad expectation": ready(b"GET / HTTP/1.1\r\nHost: x\r\nExpect: x\r\n\r\n"),
-    "bad upgrade": ready(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\n\r\n"),
-    "bad head": ready(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n"),
-    "refused": ready(GET, checkout_service=refuse),
-    "refused in a coroutine": ready(GET, checkout_service=raises_later(lambda: RouteError("mine"))),
-    "refused by a Deferred": ready(GET, checkout_service=fails(lambda: RouteError("mine"))),
-    "crash": ready(GET, lookup_domain_name=raises(ArithmeticError)),
-    "crash in a coroutine": ready(GET, lookup_domain_name=raises_later(ArithmeticError)),
-    "crash of a Deferred": ready(GET, lookup_domain_name=fails(ArithmeticError)),
-    "no service": ready(GET, service_backend=lambda *_: 7),
-    "crash behind the connect": ready(GET, additional_headers=raises(ArithmeticError)),
-    "crash of the page": ready(GET, checkout_service=refuse, error_page=raises(ArithmeticError)),
-    "crash of the page in a coroutine": ready(
-        GET, checkout_service=refuse, error_page=raises_later(ArithmeticError)
-    ),
-    "refused connects": ready(GET, service_backend=lambda *_: Backend("127.0.0.1", 1)),
-}
-
-
-class NoCycles(WithoutCollector):
-    """An exchange ends by itself."""
-
-    async def ended(self, backend: ScriptedServer, request: bytes, answers: dict[str, Any]) -> None:
-        """`request` is answered; the client waits for that, and leaves."""
-        router = RecordingRouter([backend] * 2, keepalive="default", **answers)
-        proxy = await self.proxy(router)
-        client = await proxy.connect()
-        client.send(request)
-        client.half_close()
-        await client.closed()
-        await self.until(lambda: not proxy.factory.connections)
-        proxy.factory.stop()
-        await self.until(lambda: router.count("terminate") == router.count("init"))
-        await self.turns()
-        self.flushLoggedErrors()
-        router.calls.clear()
-        self.assert_gone()
-
-    async def test_whole(self) -> None:
-        """Answered by the back-end, by the router, or by the proxy alone: it leaves no reference cycle."""
-        backend = await self.backend(handler=answering(OK))
-        for name, (request, answers) in WHOLE.items():
-            with self.row(name):
-                await self.ended(backend, request, answers)

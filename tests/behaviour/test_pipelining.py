@@ -341,8 +341,12 @@ class Ends(Conversation):
     async def test_half_closes_while_pages_are_sent(self) -> None:
         """Rule 7, settled: the same where the proxy answers by itself."""
         wanted: Deferred[Any] = Deferred()
-        proxy = await self.proxy(router_to(init=lambda at, request: wanted if request.path == "/1" else None,
-                                           lookup_domain_name=RouteError("not_found")))
+        proxy = await self.proxy(
+            router_to(
+                init=lambda at, request: wanted if request.path == "/1" else None,
+                lookup_domain_name=RouteError("not_found"),
+            )
+        )
         client = await proxy.connect()
         client.send(get("/1") + get("/2") + get("/3"))
         client.half_close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.behaviour.table import PAGE, RULES, page, rules_of, rule_table
+from tests.behaviour.table import PAGE, RULES, page, rule_table, rules_of
 
 
 class Table(TestCase):

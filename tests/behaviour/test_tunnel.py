@@ -349,7 +349,9 @@ class Ends(Pipes):
                 closing.close()
                 await other.eof()
                 while not scene.router.count("terminate"):
-                    other.send(b"?")  # the kernel answers the first byte with a reset, and the second one meets it
+                    other.send(
+                        b"?"
+                    )  # the kernel answers the first byte with a reset, and the second one meets it
                     await self.turns(5)
                 self.assertEqual(await self.ending(scene.router), GOOD)
                 await other.closed()

@@ -428,7 +428,9 @@ class Unasked(Upgrades):
         """Rule 9: what is asked for besides HTTP/2 is offered on without it."""
         for protocols in (b"h2c, websocket", b"websocket,h2c", b"h2c , websocket, H2C"):
             with self.row(protocols):
-                scene = await self.scene(asking(protocols, b"Upgrade, HTTP2-Settings", more=b"HTTP2-Settings: \r\n"))
+                scene = await self.scene(
+                    asking(protocols, b"Upgrade, HTTP2-Settings", more=b"HTTP2-Settings: \r\n")
+                )
                 assert not isinstance(scene.request, bytes)
                 self.assertEqual(scene.request.header("upgrade"), "websocket")
                 self.assertEqual(scene.request.all("http2-settings"), [])
@@ -449,7 +451,9 @@ class Malformed(Upgrades):
         self.assertEqual(await client.closed(), "clean")
         self.assertEqual(client.unread, b"")
         self.assertEqual(len(backend.connections), 0)
-        self.assertEqual([call.arguments[0] for call in proxy.router.of("error_page")], ["bad_request_header"])
+        self.assertEqual(
+            [call.arguments[0] for call in proxy.router.of("error_page")], ["bad_request_header"]
+        )
         self.assertEqual(await self.ending(proxy.router), Ending("checkout", "bad_request_header", "error"))
         self.assertEqual(proxy.router.count("init"), 1)
 
@@ -465,7 +469,7 @@ class Malformed(Upgrades):
             b"a/b/c",
             b"websocket;q=1",
             b"websocket, (x)",
-            b"\"websocket\"",
+            b'"websocket"',
             b"web\xe9",
         ):
             with self.row(upgrade):
@@ -473,7 +477,15 @@ class Malformed(Upgrades):
 
     async def test_bad_connection(self) -> None:
         """Rule 9, settled: a `Connection` that is no list of tokens, whether it asks for anything or not."""
-        for connection in (b"upgrade websocket", b"upgrade; x", b"(upgrade)", b"\"upgrade\"", b"a b", b"a=b", b"\xe9"):
+        for connection in (
+            b"upgrade websocket",
+            b"upgrade; x",
+            b"(upgrade)",
+            b'"upgrade"',
+            b"a b",
+            b"a=b",
+            b"\xe9",
+        ):
             with self.row(connection):
                 await self.assert_refused(asking(connection=connection))
                 await self.assert_refused(asking(None, connection))

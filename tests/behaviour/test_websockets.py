@@ -80,7 +80,9 @@ class WebSockets(Conversation):
         url = f"{'wss' if tls else 'ws'}://127.0.0.1:{proxy.port}/chat?room=1"
 
         def run() -> None:
-            with connect(url, max_size=None, proxy=None, open_timeout=5, close_timeout=5, **options) as websocket:
+            with connect(
+                url, max_size=None, proxy=None, open_timeout=5, close_timeout=5, **options
+            ) as websocket:
                 script(websocket)
 
         await deferToThread(run)

@@ -86,7 +86,9 @@ class Deadlines(TestCase):
 
     def test_set_again_when_it_fires(self) -> None:
         """Whoever is told may set it again at once."""
-        timer = Timer(self.clock, lambda: (self.fired.append(self.clock.seconds()), timer.set(self.clock.seconds(), 5)))
+        timer = Timer(
+            self.clock, lambda: (self.fired.append(self.clock.seconds()), timer.set(self.clock.seconds(), 5))
+        )
         timer.set(0, 10)
         self.turn(17)
         self.assertEqual(self.fired, [10, 15])

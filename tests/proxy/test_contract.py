@@ -9,7 +9,17 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from vegurtx import Backend, ErrorPage, IMiddleware, IRouter, Redirect, Response, RouteError, Router, default_middlewares
+from vegurtx import (
+    Backend,
+    ErrorPage,
+    IMiddleware,
+    IRouter,
+    Redirect,
+    Response,
+    RouteError,
+    Router,
+    default_middlewares,
+)
 from vegurtx.testing import ProxyTestCase, RecordingRouter, router_to
 
 GET = b"GET /p?q=1 HTTP/1.1\r\nHost: A.Example:81\r\n\r\n"
@@ -47,7 +57,9 @@ class Faults(ProxyTestCase):
         response = await client.receive_response()
         self.assertEqual(response.status, expected)
         self.assertEqual(await router.finished, "error")
-        finals = [call.arguments for call in router.of("checkin_service") if call.arguments[2] != "connecting"]
+        finals = [
+            call.arguments for call in router.of("checkin_service") if call.arguments[2] != "connecting"
+        ]
         self.assertEqual(len(finals), 1, finals)
         self.assertEqual(router.count("terminate"), 1)
         self.assertEqual(router.names[-1], "terminate")
@@ -98,7 +110,14 @@ class Faults(ProxyTestCase):
                 [("transfer-encoding", "chunked")],
                 [("a", "\u20ac")],
             ],
-            "error_page": [None, 404, ErrorPage(99), ErrorPage(101), ErrorPage(404, [("a", "\n")]), ErrorPage(404, (), 7)],
+            "error_page": [
+                None,
+                404,
+                ErrorPage(99),
+                ErrorPage(101),
+                ErrorPage(404, [("a", "\n")]),
+                ErrorPage(404, (), 7),
+            ],
         }
         for callback, values in wrong.items():
             for value in values:
@@ -115,7 +134,9 @@ class Faults(ProxyTestCase):
         """error_page itself raises: the reasons table's page."""
         for form, wrapped in FORMS.items():
             with self.subTest(form=form):
-                router = router_to(checkout_service=RouteError("not_found"), error_page=wrapped(RuntimeError("boom")))
+                router = router_to(
+                    checkout_service=RouteError("not_found"), error_page=wrapped(RuntimeError("boom"))
+                )
                 await self.fault(router, 404)
                 self.assertEqual(self.final[3], "not_found")
 
@@ -146,7 +167,9 @@ class Faults(ProxyTestCase):
     async def test_never_answers_downstream(self) -> None:
         """additional_headers("downstream") never answers: the response is not sent; 503."""
         backend = await self.backend()
-        router = router_to(backend, additional_headers=lambda way, *_: Deferred() if way == "downstream" else ())
+        router = router_to(
+            backend, additional_headers=lambda way, *_: Deferred() if way == "downstream" else ()
+        )
         proxy = await self.proxy(router, router_timeout=50)
         client = await proxy.connect()
         client.send(GET)
@@ -201,7 +224,13 @@ class Faults(ProxyTestCase):
 
     async def test_client_leaves_while_router_thinks(self) -> None:
         """The client is gone before the router answers: the Deferred is cancelled, no page, ("upstream", "closed")."""
-        for callback in ("init", "lookup_domain_name", "checkout_service", "service_backend", "additional_headers"):
+        for callback in (
+            "init",
+            "lookup_domain_name",
+            "checkout_service",
+            "service_backend",
+            "additional_headers",
+        ):
             with self.subTest(callback=callback):
                 cancelled: list[Any] = []
                 asked: Deferred[None] = Deferred()
@@ -286,10 +315,17 @@ class Forms(ProxyTestCase):
         await router.finished
         self.assertEqual(router.of("lookup_domain_name")[0].arguments, ("a.example",))
         (request,) = seen
-        self.assertEqual((request.method, request.target, request.path, request.query), ("GET", "/a/b?c=%20d", "/a/b", "c=%20d"))
+        self.assertEqual(
+            (request.method, request.target, request.path, request.query),
+            ("GET", "/a/b?c=%20d", "/a/b", "c=%20d"),
+        )
         self.assertEqual((request.version, request.host), ((1, 1), "a.example"))
-        self.assertEqual(list(request.headers), [(b"Host", b"A.Example:81"), (b"X-One", b"1"), (b"x-one", b"2")])
-        self.assertEqual((request.headers.get("x-ONE"), request.headers.getall(b"X-one")), ("1", [b"1", b"2"]))
+        self.assertEqual(
+            list(request.headers), [(b"Host", b"A.Example:81"), (b"X-One", b"1"), (b"x-one", b"2")]
+        )
+        self.assertEqual(
+            (request.headers.get("x-ONE"), request.headers.getall(b"X-one")), ("1", [b"1", b"2"])
+        )
         self.assertEqual((request.response_code, request.response_headers.get("x-two")), (201, "3"))
         self.assertEqual(request.peer.host, "127.0.0.1")
         self.assertEqual(request.local.port, proxy.port)
@@ -297,9 +333,24 @@ class Forms(ProxyTestCase):
         self.assertGreater(request.bytes_sent, 0)
         self.assertGreater(request.bytes_received, 0)
         self.assertEqual(len(request.id), 36)
-        for name in ("accepted", "pre_connect", "pre_proxy", "headers_formatted", "headers_sent", "responded"):
+        for name in (
+            "accepted",
+            "pre_connect",
+            "pre_proxy",
+            "headers_formatted",
+            "headers_sent",
+            "responded",
+        ):
             self.assertGreaterEqual(request.log.event(name), request.log.event("accepted"), name)
-        for name in ("start_to_proxy", "route", "connect", "service", "total", "send_headers", "response_proxy"):
+        for name in (
+            "start_to_proxy",
+            "route",
+            "connect",
+            "service",
+            "total",
+            "send_headers",
+            "response_proxy",
+        ):
             self.assertIsInstance(getattr(request, f"{name}_duration"), int, name)
 
     async def test_redirect(self) -> None:
@@ -384,7 +435,9 @@ class Chain(ProxyTestCase):
     async def test_meta(self) -> None:
         """`meta` carries what a stage found to the router."""
         backend = await self.backend()
-        router = router_to(backend, additional_headers=lambda way, log, request, state: [("X-Who", request.meta["who"])])
+        router = router_to(
+            backend, additional_headers=lambda way, log, request, state: [("X-Who", request.meta["who"])]
+        )
 
         def stage(request: Any) -> None:
             request.meta["who"] = "me"

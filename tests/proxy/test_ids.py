@@ -16,7 +16,15 @@ class Ids(TestCase):
         """Rule 12: 20 to the limit's bytes, letters, digits and + / = -."""
         for given in (b"a" * 20, b"a" * 200, b"0123456789abcdefghijABCDEF+/=-"):
             self.assertTrue(acceptable(given, 200), given)
-        for given in (b"", b"a" * 19, b"a" * 201, b"a" * 20 + b"\n", b"a" * 20 + b" ", b"_" * 20, b"\xe9" * 20):
+        for given in (
+            b"",
+            b"a" * 19,
+            b"a" * 201,
+            b"a" * 20 + b"\n",
+            b"a" * 20 + b" ",
+            b"_" * 20,
+            b"\xe9" * 20,
+        ):
             self.assertFalse(acceptable(given, 200), given)
 
     def test_new(self) -> None:

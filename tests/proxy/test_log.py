@@ -71,7 +71,9 @@ class Events(TestCase):
                 ("total", 122),
             ],
         )
-        self.assertEqual(self.log.flatten_report(report)[2:4], [("pre_connect_to_connect_time", 0), ("connect_time", 20)])
+        self.assertEqual(
+            self.log.flatten_report(report)[2:4], [("pre_connect_to_connect_time", 0), ("connect_time", 20)]
+        )
         self.assertEqual(
             self.log.linear_report(lambda name: name == "accepted"),
             [("init", 0), ("accepted_until_end", 122), ("total", 122)],

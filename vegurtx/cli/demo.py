@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from vegurtx.cli.misuse import StrictOptions, cannot_listen, port_number
 from vegurtx.cli.reactor import hear_children, install_fastest_reactor
 from vegurtx.cli.router import RouterError, load_router
-from vegurtx.cli.run import run
+from vegurtx.cli.run import run, stop
 from vegurtx.service import ProxyService, address_text, bound_socket, make_service
 from vegurtx.settings import Settings
 
@@ -165,7 +165,7 @@ class Demo:
         else:  # it has said why on standard error
             self.status = 1
             self._ending = True
-            self._reactor.stop()
+            stop(self._reactor)
 
     def _advice(self) -> str:
         address = address_text(self._proxy.ports[0].getHost())

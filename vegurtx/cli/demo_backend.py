@@ -13,6 +13,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from vegurtx.cli.misuse import StrictOptions, cannot_listen
+from vegurtx.cli.run import stop, stop_on_signals
 from vegurtx.service import address_text, bound_socket
 
 _BACKLOG = 1024
@@ -76,10 +77,6 @@ def main(arguments: Sequence[str]) -> None:
     sock.close()
     print(f"demo back-end listening on {address_text(port.getHost())}", flush=True)
     if options["until-eof"]:
-        stdio.StandardIO(UntilEnd(partial(_stop, reactor)))
+        stdio.StandardIO(UntilEnd(partial(stop, reactor)))
+    reactor.callWhenRunning(stop_on_signals, reactor)
     reactor.run()
-
-
-def _stop(reactor: Any) -> None:
-    if reactor.running:
-        reactor.stop()

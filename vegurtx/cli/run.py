@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 from typing import Any
 
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import (
     FilteringLogObserver,
     LogLevelFilterPredicate,
@@ -26,6 +29,25 @@ def run(service: Any, reactor: Any) -> None:
 
     :param service: has ``startService`` and ``stopService``, as Twisted's `IService`.
     """
+    reactor.callWhenRunning(stop_on_signals, reactor)
     reactor.callWhenRunning(service.startService)
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run()
+
+
+def stop(reactor: Any) -> None:
+    """Stop `reactor`, unless it is stopping already."""
+    with contextlib.suppress(ReactorNotRunning):
+        reactor.stop()
+
+
+def stop_on_signals(reactor: Any) -> None:
+    """Stop the running `reactor` on SIGINT and SIGTERM, however many come.
+
+    They often come twice: from a terminal or ``timeout`` to the whole group, and from make to its child. Twisted's own
+    handlers answer the second one with a traceback. A signal that is ignored (as a shell's background job ignores
+    SIGINT) stays so.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: reactor.callFromThread(stop, reactor))

@@ -9,7 +9,15 @@ from vegurtx.middleware.proxy import Proxy
 from vegurtx.middleware.upgrade import Upgrade
 from vegurtx.middleware.validate_headers import ValidateHeaders
 
-__all__ = ["Continue", "LookupDomain", "LookupService", "Proxy", "Upgrade", "ValidateHeaders", "default_middlewares"]
+__all__ = [
+    "Continue",
+    "LookupDomain",
+    "LookupService",
+    "Proxy",
+    "Upgrade",
+    "ValidateHeaders",
+    "default_middlewares",
+]
 
 
 def default_middlewares() -> list[object]:

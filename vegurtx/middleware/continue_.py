@@ -19,7 +19,9 @@ class Continue:
         exchange = request.exchange
         if not exchange.expects_continue():
             return None
-        return then(exchange.router.feature("deep_continue", request, exchange.state), self._decided, exchange)
+        return then(
+            exchange.router.feature("deep_continue", request, exchange.state), self._decided, exchange
+        )
 
     def _decided(self, deep: Any, exchange: Any) -> None:
         if deep is True:

@@ -18,4 +18,5 @@ class ValidateHeaders:
         """Raises `RouteError` with ``empty_host``, ``bad_request`` or ``("upstream", "invalid_transfer_encoding")``."""
         problem = request.exchange.problem
         if problem is not None:
-            raise RouteError(problem.reason, problem.code)  # the kept one would keep the frames that it passes
+            # anew: the kept one would keep the frames that it passes
+            raise RouteError(problem.reason, problem.code)

@@ -116,7 +116,12 @@ class BackendClient:
             backend.host.encode("idna")
         if backend.tls is not None and backend.tls is not False:
             return tls_client(
-                self._reactor, backend.host, backend.port, timeout, backend.tls, socket_options=self._socket_options
+                self._reactor,
+                backend.host,
+                backend.port,
+                timeout,
+                backend.tls,
+                socket_options=self._socket_options,
             )
         return tcp_client(self._reactor, backend.host, backend.port, timeout, self._socket_options)
 

@@ -48,13 +48,6 @@ class ProxiedConnection(ClientConnection):
         if len(data) > header.end:
             super().dataReceived(data[header.end :])
 
-    def readConnectionLost(self) -> None:
-        """An end inside the header is no client's."""
-        if self._header is None:
-            super().readConnectionLost()
-        else:
-            self.abort()
-
     def _introduce(self, header: ProxyHeader) -> None:
         if header.source is None or header.destination is None:  # UNKNOWN, LOCAL: the proxy itself asks
             return

@@ -356,9 +356,7 @@ class ClientConnection(Protocol):
             return
         self._reading = _LINGER
         self.resume_reading()
-        listener = self._listener
-        # a client that reads slowly first has the time for that; see `writeConnectionLost`
-        self.timer.set(listener.seconds(), listener.idle_limit if self.full else listener.linger_limit)
+        self.timer.set(self._listener.seconds(), self._listener.linger_limit)
         transport.unregisterProducer()
         transport.loseWriteConnection()
 
@@ -415,9 +413,7 @@ class ClientConnection(Protocol):
             self._close()
 
     def writeConnectionLost(self) -> None:
-        """Our half is closed, and all is out; the client's bytes are still read."""
-        if self._reading is _LINGER:
-            self.timer.set(self._listener.seconds(), self._listener.linger_limit)
+        """Our half is closed; the client's bytes are still read."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
@@ -445,7 +441,7 @@ class ClientConnection(Protocol):
         elif self._reading is _CLOSED:
             self.transport.abortConnection()  # type: ignore[union-attr]
         else:
-            self.abort() if self._reading is _LINGER else self._close()
+            self._close()  # not a reset: the kernel may still have an answer for a slow reader
 
     # -- back-pressure: our transport asks its producer, this protocol, to wait ------------------------------------
 

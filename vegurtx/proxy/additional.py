@@ -7,7 +7,9 @@ from typing import Any
 from vegurtx.wire.fields import valid_field, without
 
 #: fields that frame a message or belong to one connection: these are the proxy's own
-OURS = frozenset({b"connection", b"content-length", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
+OURS = frozenset(
+    {b"connection", b"content-length", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
 
 
 def lines_of(pairs: Any) -> list[tuple[bytes, bytes]]:

@@ -16,7 +16,16 @@ from vegurtx.wire.response import ResponseHead
 _SERVER = b"Server: vegur\r\n"
 #: what a back-end's `Connection` field may name, but not take away
 _KEPT = frozenset(
-    {b"close", b"connection", b"content-length", b"keep-alive", b"server", b"transfer-encoding", b"upgrade", b"via"}
+    {
+        b"close",
+        b"connection",
+        b"content-length",
+        b"keep-alive",
+        b"server",
+        b"transfer-encoding",
+        b"upgrade",
+        b"via",
+    }
 )
 _ENDINGS = {True: b"Connection: keep-alive\r\n\r\n", False: b"Connection: close\r\n\r\n", None: b"\r\n"}
 _REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}

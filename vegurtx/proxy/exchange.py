@@ -452,7 +452,8 @@ class Exchange:
         if self._ended:
             return
         last = connection.eof and not connection.holding
-        keep = not (connection.body_pending or last or _rejection(reason)) and self.intake.persistent
+        closing = connection.body_pending or last or self.proxy.draining or _rejection(reason)
+        keep = not closing and self.intake.persistent
         method = self.head.method
         try:
             if not isinstance(answer, ErrorPage):
@@ -507,7 +508,9 @@ class Exchange:
 
 def _rejection(reason: Reason | None) -> bool:
     """Whether the client's own message is to blame: it is answered, and its connection closed."""
-    return reason in _REJECTIONS if isinstance(reason, str) else reason is not None and reason[0] == "upstream"
+    return (
+        reason in _REJECTIONS if isinstance(reason, str) else reason is not None and reason[0] == "upstream"
+    )
 
 
 def _logged(failure: Failure, where: str) -> None:

@@ -88,7 +88,11 @@ class Intake:
     )
 
     def __init__(
-        self, head: RequestHead, connection: ClientConnection, proxy: ProxyFactory, authority: bytes | None = None
+        self,
+        head: RequestHead,
+        connection: ClientConnection,
+        proxy: ProxyFactory,
+        authority: bytes | None = None,
     ) -> None:
         known = self.known = head.known
         self.repeated = head.repeated
@@ -173,7 +177,11 @@ def _address(peer: Any) -> bytes:
     host = getattr(peer, "host", None)
     if not isinstance(host, str):
         return b"unknown"  # a UNIX socket's (RFC 7239 section 6.2)
-    return host.removeprefix("::ffff:").encode("ascii", "replace") if "." in host else host.encode("ascii", "replace")
+    return (
+        host.removeprefix("::ffff:").encode("ascii", "replace")
+        if "." in host
+        else host.encode("ascii", "replace")
+    )
 
 
 def connection_tokens(value: bytes | None) -> frozenset[bytes]:
@@ -237,7 +245,9 @@ def upgrade_of(head: RequestHead, tokens: frozenset[bytes]) -> bytes | None:
         protocols = upgrade_list(value if value is not None else b"")
     except ValueError:
         raise RouteError("bad_request_header") from None
-    offered = [protocol for protocol in protocols if protocol.lower().partition(b"/")[0] not in (b"h2c", b"h2")]
+    offered = [
+        protocol for protocol in protocols if protocol.lower().partition(b"/")[0] not in (b"h2c", b"h2")
+    ]
     return b", ".join(offered) if offered else None
 
 

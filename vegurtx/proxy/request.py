@@ -40,7 +40,14 @@ class Request:
     )
 
     def __init__(
-        self, exchange: Exchange, connection: Any, head: RequestHead, log: RequestLog, host: str, target: bytes, id: str
+        self,
+        exchange: Exchange,
+        connection: Any,
+        head: RequestHead,
+        log: RequestLog,
+        host: str,
+        target: bytes,
+        id: str,
     ) -> None:
         self.exchange: Exchange | None = exchange
         self._connection = connection

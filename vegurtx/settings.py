@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from ipaddress import ip_network
 from typing import Annotated, Any, NamedTuple
 
@@ -173,7 +174,7 @@ class Settings(BaseModel):
     @classmethod
     def entries(cls) -> Iterator[Entry]:
         """All settings in their order."""
-        properties = cls.model_json_schema()["properties"]
+        properties = _properties()
         for name, field in cls.model_fields.items():
             yield Entry(
                 name,
@@ -194,8 +195,15 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return {names[key]: value for key, value in environment.items() if key in names}
 
 
+@cache
+def _properties() -> dict[str, Any]:
+    """What pydantic says of each setting; making it takes some milliseconds."""
+    properties: dict[str, Any] = Settings.model_json_schema()["properties"]
+    return properties
+
+
 def _allowed(model: type[Settings], name: str) -> str:
-    schema = model.model_json_schema()["properties"][name]
+    schema = _properties()[name]
     kinds = {"integer": "a whole number", "number": "a number"}
     kind = kinds.get(schema.get("type", ""))
     if kind is not None:

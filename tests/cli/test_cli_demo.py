@@ -126,15 +126,24 @@ class DemoTests(SynchronousTestCase):
         """SIGINT and SIGTERM: status 0, not a word, nothing left."""
         for number in (signal.SIGINT, signal.SIGTERM):
             demo = self.start()
-            # The way of a terminal's Ctrl-C: to the whole group; and once more to the demo, as make does.
-            os.killpg(demo.process.pid, number)
             demo.process.send_signal(number)
             out, err = demo.process.communicate(timeout=PATIENCE)
-            self.assertEqual(err, "", err)
-            # Its back-ends may have ended before it has heard the signal itself.
-            self.assertEqual([line for line in out.splitlines() if not line.endswith(" has ended.")], [])
+            self.assertEqual((out, err), ("", ""), err)
             self.assertEqual(demo.wait(), 0)
             self.assert_nothing_left(demo)
+
+    def test_signals_come_together(self) -> None:
+        """A terminal signals the whole group, and make its child again: still not a word."""
+        demo = self.start()
+        # Nobody hears the one before the other has come, too.
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            os.killpg(demo.process.pid, number)
+        out, err = demo.process.communicate(timeout=PATIENCE)
+        self.assertEqual(err, "", err)
+        # Its back-ends may have ended before it has heard the signal itself.
+        self.assertEqual([line for line in out.splitlines() if not line.endswith(" has ended.")], [])
+        self.assertEqual(demo.wait(), 0)
+        self.assert_nothing_left(demo)
 
     def test_killed(self) -> None:
         """A demo that could say no good-bye takes its back-ends with it."""

@@ -75,8 +75,10 @@ def main(arguments: Sequence[str]) -> None:
 
     port: Any = reactor.adoptStreamPort(sock.fileno(), sock.family, Site(WhichPort()))  # type: ignore[attr-defined]
     sock.close()
-    print(f"demo back-end listening on {address_text(port.getHost())}", flush=True)
     if options["until-eof"]:
         stdio.StandardIO(UntilEnd(partial(stop, reactor)))
     reactor.callWhenRunning(stop_on_signals, reactor)
+    # Said only now: whoever reads it may send a signal at once, and that must find its handler.
+    line = f"demo back-end listening on {address_text(port.getHost())}"
+    reactor.callWhenRunning(partial(print, line, flush=True))
     reactor.run()

@@ -61,11 +61,16 @@ class Receiver(Structure):
     def backend_drained(self) -> None: ...
 
 
-class Idle(Structure):
-    """Who is told that an idle connection is of no more use: the pool's keeper."""
+class Keeper(Structure):
+    """Who is told of connections that no exchange has: an idle one is gone, one begins to close, one is closed."""
 
     def idle_gone(self, connection: BackendConnection) -> None: ...
+    def closing(self, connection: BackendConnection) -> None: ...
+    def closed(self, connection: BackendConnection) -> None: ...
 
+
+#: a longer head is not remembered: an idle connection must not hold on to it
+REMEMBERED = 8192
 
 _NOTHING = Reading.NOTHING
 _HEAD = Reading.HEAD
@@ -85,7 +90,7 @@ class BackendConnection(Protocol):
     """
 
     def __init__(
-        self, keeper: Idle, parser: ResponseParser, limits: ResponseLimits, body_limits: BodyLimits
+        self, keeper: Keeper, parser: ResponseParser, limits: ResponseLimits, body_limits: BodyLimits
     ) -> None:
         self._keeper = keeper
         self._parse = parser.parse
@@ -128,7 +133,7 @@ class BackendConnection(Protocol):
     @property
     def clean(self) -> bool:
         """Whether the response ended where it said, nothing came behind it, and the connection is alive."""
-        return self._reading is _NOTHING and not self._surplus
+        return self._reading is _NOTHING and not self._surplus and not self.full
 
     @property
     def alive(self) -> bool:
@@ -158,7 +163,13 @@ class BackendConnection(Protocol):
             self._reading = _CLOSED
             transport: Any = self.transport
             transport.unregisterProducer()
+            self._keeper.closing(self)  # who does not read our last bytes, or answer our good-bye, is cut off
             transport.loseConnection()
+
+    def cut_off(self) -> None:
+        """It has been closing for too long."""
+        transport: Any = self.transport
+        transport.abortConnection()
 
     # -- bytes from the back-end ----------------------------------------------------------------------------------
 
@@ -211,7 +222,7 @@ class BackendConnection(Protocol):
         except (BadHead, BadFraming) as error:
             receiver.backend_failed(("downstream", error.what))
             return
-        self._last = head
+        self._last = head if head.end <= REMEMBERED else None
         self._body_begins(receiver, head, framing, data)
 
     def _body_begins(self, receiver: Receiver, head: ResponseHead, framing: int, data: bytes) -> None:
@@ -311,6 +322,7 @@ class BackendConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
         self.write = self.write_sequence = _to_nobody
+        self._keeper.closed(self)
         clean = ended_in_order(self.transport, reason)
         if clean and self._receiver is not None and self._reading in (Reading.UNTIL_CLOSE, _TUNNEL):
             self.readConnectionLost()  # TLS has no half-close: its end is the end of both directions

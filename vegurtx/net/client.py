@@ -21,6 +21,9 @@ from vegurtx.net.pool import Pool
 from vegurtx.wire.limits import BodyLimits, ResponseLimits
 from vegurtx.wire.response import ResponseParser
 
+#: seconds that a connection may take to close in order
+CLOSE_LIMIT = 5.0
+
 EndpointFor = Callable[[Backend], IStreamClientEndpoint]
 
 _WORDS: list[tuple[type[BaseException], str]] = [
@@ -85,6 +88,8 @@ class BackendClient:
         self._factory.noisy = False
         self.pool: Pool[BackendConnection] = Pool(per_backend, total)
         self._sweep: Any = None
+        self._closing: dict[BackendConnection, float] = {}  # since when
+        self._reaper: Any = None
 
     # -- getting one ----------------------------------------------------------------------------------------------
 
@@ -150,13 +155,41 @@ class BackendClient:
         if len(self.pool):
             self._sweep = self._reactor.callLater(self._idle_timeout / 4, self._expire)
 
+    def closing(self, connection: BackendConnection) -> None:
+        """A connection closes in order: it has `CLOSE_LIMIT` seconds."""
+        self._closing[connection] = self._reactor.seconds()
+        if self._reaper is None:
+            self._reaper = self._reactor.callLater(CLOSE_LIMIT, self._reap)
+
+    def closed(self, connection: BackendConnection) -> None:
+        """A connection is gone."""
+        if self._closing.pop(connection, None) is not None and not self._closing:
+            _cancel(self._reaper)
+            self._reaper = None
+
+    def _reap(self) -> None:
+        self._reaper = None
+        now = self._reactor.seconds()
+        for connection, since in list(self._closing.items()):
+            if since + CLOSE_LIMIT > now:
+                self._reaper = self._reactor.callLater(since + CLOSE_LIMIT - now, self._reap)
+                return
+            connection.cut_off()
+
     def stop(self) -> None:
-        """Close all idle connections, and leave no delayed call."""
+        """Close all idle connections, cut off those that are closing, and leave no delayed call."""
+        for connection in list(self._closing):
+            connection.cut_off()
         for connection in self.pool.expired(float("inf")):
             connection.close()
-        sweep, self._sweep = self._sweep, None
-        if sweep is not None:
-            sweep.cancel()
+        _cancel(self._sweep)
+        _cancel(self._reaper)
+        self._sweep = self._reaper = None
+
+
+def _cancel(call: Any) -> None:
+    if call is not None:
+        call.cancel()
 
 
 def _connect_failed(failure: Failure) -> Any:

@@ -31,6 +31,8 @@ from vegurtx.wire.request import RequestHead, RequestParser
 
 #: bytes held for an exchange that is not ready, or for the next request; beyond it the client must wait
 HOLD = 65536
+#: a longer head is not remembered: an idle connection must not hold on to it
+REMEMBERED = 8192
 #: pipelined requests answered in one turn of the reactor
 BURST = 32
 
@@ -190,8 +192,8 @@ class ClientConnection(Protocol):
         except BadHead as error:
             self._reject(error)
             return
-        self._last = head
         end = head.end
+        self._last = head if end <= REMEMBERED else None
         if end != len(data):
             self._held.append(data[end:])
             self._held_size = len(data) - end

@@ -115,6 +115,7 @@ def page(answer: ErrorPage, method: bytes, keep: bool) -> tuple[bytes, bytes]:
     body: Any = answer.body.encode() if isinstance(answer.body, str) else answer.body
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise TypeError(f"a page's body is bytes, not {type(body).__name__}")
+    body = bytes(body)
     pairs = lines_of(answer.headers)
     names = {name for name, _ in pairs}
     lines = b"".join(line for _, line in pairs)

@@ -226,6 +226,7 @@ class Exchange:
 
     def found(self, domain_group: Any) -> None:
         """The request's domain group is known."""
+        self.still_wanted()
         self.domain_group = domain_group
         self.phase = "checkout"
 
@@ -235,6 +236,7 @@ class Exchange:
 
     def send_continue(self) -> None:
         """The proxy's own 100."""
+        self.still_wanted()
         self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def read_upgrade(self) -> None:
@@ -249,25 +251,25 @@ class Exchange:
 
     def checkout(self) -> Any:
         """Check a service out and connect to it, until one answers or the router gives up. For the chain's stage."""
-        self._still_wanted()
+        self.still_wanted()
         if self._tries >= self.proxy.max_connect_tries:
             raise RouteError(("downstream", "connect_tries"))
         return then(
             self.router.checkout_service(self.domain_group, self.request, self.state), self._checked_out
         )
 
-    def _still_wanted(self) -> None:
+    def still_wanted(self) -> None:
         """A callback that was cancelled may answer all the same: nothing more is asked or opened after that."""
         if self._failure is not None:
             raise CancelledError
 
     def _checked_out(self, service: Any) -> Any:
-        self._still_wanted()
+        self.still_wanted()
         self.service = service
         return then(self.router.service_backend(service, self.request, self.state), self._connect)
 
     def _connect(self, backend: Any) -> Any:
-        self._still_wanted()
+        self.still_wanted()
         if not isinstance(backend, Backend):
             raise TypeError(f"service_backend returned {backend!r}, which is no Backend")
         self._tries += 1
@@ -448,6 +450,9 @@ class Exchange:
     def _send(self, answer: Any, reason: Reason | None) -> None:
         """Send a page: the router's for `reason`, or without one a stage's answer."""
         connection = self.connection
+        link, self.link = self.link, None
+        if link is not None:  # a stage answers in place of the back-end, which has not been asked
+            self.proxy.client.release(link)
         connection.skip_body()
         if self._ended:
             return

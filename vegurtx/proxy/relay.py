@@ -84,6 +84,7 @@ class Relay:
 
     def _add(self, peer_port: Any) -> Any:
         exchange = self._exchange
+        exchange.still_wanted()
         flag(peer_port)
         extra = exchange.router.additional_headers("upstream", exchange.log, exchange.request, exchange.state)
         return then(extra, self._send, peer_port)
@@ -183,12 +184,14 @@ class Relay:
         self._head = b""
         link.sent += sum(map(len, out))
         link.write_sequence(out)
+        self._uploaded = not client.body_pending
         self._head_sent(exchange.proxy.response_limit if self._uploaded else exchange.proxy.body_limit)
-        if client.body_pending:
-            client.stream_body(self)
-        else:
+        if not link.full:  # the connection before it may have been when it died
+            client.resume_reading()
+        if self._uploaded:
             client.handler = self
-            self._uploaded = True
+        else:
+            client.stream_body(self)
 
     def bad_body(self, what: str) -> None:
         """The client's chunked body is malformed: it can neither go on nor be answered by the back-end."""
@@ -232,9 +235,8 @@ class Relay:
         out = self._head_for_client(extra, head, framing)
         exchange.connection.timer.set(exchange.proxy.seconds(), exchange.proxy.body_limit)
         held, self._held = self._held or [], None
-        link = self._link
+        self._link.resume_reading()  # before the write, which may find the client full and pause it again
         self._respond(out, held, self._ended, self._trailers)
-        link.resume_reading()
 
     def _head_for_client(self, extra: Any, head: ResponseHead, framing: int) -> bytes:
         exchange = self._exchange
@@ -243,8 +245,10 @@ class Relay:
         old_client = intake.minor == 0
         self._rechunk = framing == CHUNKED and not old_client
         derived = head.derived
-        if derived is None or old_client:
-            derived = head.derived = derive(head, old_client)
+        if old_client:
+            derived = derive(head, True)  # not kept: the same head may go to another kind of client next
+        elif derived is None:
+            derived = head.derived = derive(head, False)
         self._reusable = derived.persistent and framing != UNTIL_CLOSE
         self._keep = (
             intake.persistent
@@ -410,7 +414,8 @@ class Relay:
     def client_drained(self) -> None:
         """It does again."""
         self._exchange.connection.timer.since = self._exchange.proxy.seconds()
-        self._link.resume_reading()
+        if self._held is None:  # else the back-end waits for the router
+            self._link.resume_reading()
 
     def backend_full(self) -> None:
         """The back-end does not read what we write: the client waits."""

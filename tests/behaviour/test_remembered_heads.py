@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -134,6 +135,10 @@ class Late(ProxyTestCase):
         proxy = await self.proxy(router)
         client = await proxy.connect(receive_buffer=4096)
         client.pause()
+        await self.until(lambda: bool(proxy.factory.connections))
+        (connection,) = proxy.factory.connections
+        # so that what was held for the router is more than the kernel takes
+        connection.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         server = await backend.accept()
         await server.receive_request()
@@ -142,6 +147,5 @@ class Late(ProxyTestCase):
         await self.until(lambda: router.count("additional_headers") == 2)
         late.callback(())
         await self.turns(200)
-        (connection,) = proxy.factory.connections
         self.assertTrue(connection.full)
         self.assertLess(router.requests[0].exchange.link.received, size // 2)

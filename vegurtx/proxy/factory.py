@@ -63,7 +63,7 @@ class ProxyFactory(Factory):
         verifyObject(IRouter, router)
         if not isinstance(settings, Settings):
             settings = Settings.from_mapping(settings or {})
-        if reactor is None:
+        if reactor is None:  # as everywhere in Twisted; our own code always names one
             from twisted.internet import reactor
         self.settings = settings
         self.router = router

@@ -169,7 +169,7 @@ class EndpointContract:
         for interface in ("not an address", "203.0.113.77"):
             with self.assertRaises(CannotListenError):
                 await tcp_server(reactor, 0, interface, flavour=self.flavour()).listen(Recorders())
-        self.assertEqual(await open_descriptors(), before)
+        self.assertLessEqual(await open_descriptors(before), before)
 
     async def test_a_socket_from_elsewhere(self: Any) -> None:
         """A bound socket can be taken over; closing the port does not stop others who have it."""
@@ -325,7 +325,7 @@ class EndpointContract:
                 self.client(free_port()).connect(Recorders()), ConnectionRefusedError
             )
         self.assertEqual(problem.osError, errno.ECONNREFUSED)
-        self.assertEqual(await open_descriptors(), before)
+        self.assertLessEqual(await open_descriptors(before), before)
 
     async def test_time_out(self: Any) -> None:
         """No answer: `TimeoutError`, and no descriptor is left."""
@@ -333,7 +333,7 @@ class EndpointContract:
         self.addCleanup(full.close)
         before = await open_descriptors()
         await self.assertFailure(self.client(full.port, timeout=0.02).connect(Recorders()), TimeoutError)
-        self.assertEqual(await open_descriptors(), before)
+        self.assertLessEqual(await open_descriptors(before), before)
 
     async def test_cancel(self: Any) -> None:
         """Cancelling gives the attempt up; 200 of them leave no descriptor."""
@@ -344,7 +344,7 @@ class EndpointContract:
             connecting = self.client(full.port).connect(Recorders())
             connecting.cancel()
             await self.assertFailure(connecting, ConnectingCancelledError)
-        self.assertEqual(await open_descriptors(), before)
+        self.assertLessEqual(await open_descriptors(before), before)
 
     async def test_cancel_at_the_last_moment(self: Any) -> None:
         """Cancelled when the socket is connected, the protocol not yet: the protocol never hears of it."""
@@ -357,7 +357,7 @@ class EndpointContract:
         await self.assertFailure(connecting, ConnectingCancelledError)
         await until(lambda: factory.built and factory.built[0].is_lost)
         self.assertEqual(clients.built[0].events, [])
-        self.assertEqual(await open_descriptors(), before)
+        self.assertLessEqual(await open_descriptors(before), before)
 
     async def test_no_protocol(self: Any) -> None:
         """A factory that builds nothing, or raises, fails the connect."""
@@ -425,7 +425,7 @@ class EndpointContract:
             (client if number % 2 else factory.built[number]).t.loseConnection()
             await lost(client, factory.built[number])
             client.reasons[0].trap(ConnectionDone)
-        self.assertEqual(await open_descriptors(), before)
+        self.assertLessEqual(await open_descriptors(before), before)
 
     # -- names
     # ---------------------------------------------------------------------------------------------------
@@ -456,7 +456,7 @@ class EndpointContract:
         self.assertEqual(client.t.getPeer().host, "127.0.0.9")
         await self.end_all(clients)
         await until(lambda: factory.built and factory.built[0].is_lost)
-        self.assertEqual(await open_descriptors(), before)
+        self.assertLessEqual(await open_descriptors(before), before)
 
     async def test_names_that_fail(self: Any) -> None:
         """No address: `DNSLookupError`. All refuse: the error of the first. None answers: `TimeoutError`."""
@@ -477,7 +477,7 @@ class EndpointContract:
         connecting = self.client(full.port, host="n.test", of=silent).connect(Recorders())
         connecting.cancel()
         await self.assertFailure(connecting, ConnectingCancelledError)
-        self.assertEqual(await open_descriptors(), before)
+        self.assertLessEqual(await open_descriptors(before), before)
 
     # -- UNIX sockets
     # --------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ async def turns(number: int = 20) -> None:
 
 
 async def _first_stream() -> None:
-    """libuv opens a descriptor of its own, for good, with a loop's first stream: that is not to be counted as a leak."""
+    """libuv opens a descriptor of its own, for good, with a loop's first stream: it is no leak."""
     ours, theirs = socket.socketpair()
     loop: Any = reactor._asyncioEventloop
     opening = loop.connect_accepted_socket(asyncio.Protocol, ours)

@@ -39,15 +39,21 @@ class IRouter(Interface):
         """The service is not used any more: once a failed connect, and exactly once at the end of each request.
 
         `phase`: ``"lookup"``, ``"checkout"``, ``"connecting"`` or ``"connected"``; `service_state`: ``"normal"``
-        or the error's reason.
+        or the error's reason. A router that says yes to the feature ``"retry"`` also gets the phase ``"retrying"``:
+        once for each try that failed after its connect and is followed by another.
         """
 
     def feature(name: str, request: Any, state: Any) -> Any:
-        """Whether the feature `name` (``"deep_continue"``, ``"peer_port"``, or an unknown one) is on: a bool."""
+        """Whether the feature `name` (``"deep_continue"``, ``"peer_port"``, or an unknown one) is on: a bool.
+
+        ``"retry"`` is asked where a back-end has failed after its connect, nothing of a response has reached the
+        client, and the request can be sent again: yes means a ``checkin_service`` and another ``checkout_service``.
+        """
 
     def additional_headers(direction: str, log: Any, request: Any, state: Any) -> Any:
-        """Return ``(name, value)`` pairs to add or to replace.
+        """Return ``(name, value)`` pairs to add or to replace; with ``None`` for a value, to remove.
 
+        A ``Set-Cookie`` stands beside those of the back-end; anything else takes the place of all of its name.
         `direction`: ``"upstream"``, into the request to the back-end, or ``"downstream"``, into the response.
         """
 

@@ -82,10 +82,12 @@ class Backend:
         from the pool, or opens one, and pools it after; ``"new"`` always opens one and pools it after.
     :param tls: ``None`` for plain TCP; ``True`` for TLS with verification and SNI of `host`.
     :param path: the path of a UNIX socket, in place of host and port (see `unix`).
-    :raises ValueError: `keepalive` is none of the three, or the port is no port.
+    :param connect_timeout: seconds for this connect, in place of the setting ``downstream_connect_timeout``.
+    :param response_timeout: seconds to the first byte of this response, in place of ``downstream_timeout``.
+    :raises ValueError: `keepalive` is none of the three, the port is no port, or a timeout is not positive.
     """
 
-    __slots__ = ("host", "keepalive", "key", "path", "port", "tls")
+    __slots__ = ("connect_timeout", "host", "keepalive", "key", "path", "port", "response_timeout", "tls")
 
     def __init__(
         self,
@@ -95,11 +97,18 @@ class Backend:
         keepalive: KeepAlive | None = None,
         tls: object = None,
         path: str | None = None,
+        connect_timeout: float | None = None,
+        response_timeout: float | None = None,
     ) -> None:
         if keepalive is not None and keepalive != "default" and keepalive != "new":
             raise ValueError(f"keepalive is None, 'default' or 'new', not {keepalive!r}")
         if path is None and not (type(port) is int and 0 < port < 65536):
             raise ValueError(f"a port is a number from 1 to 65535, not {port!r}")
+        for seconds in (connect_timeout, response_timeout):
+            if seconds is not None and not seconds > 0:
+                raise ValueError(f"a timeout is a positive number of seconds, not {seconds!r}")
+        self.connect_timeout = connect_timeout
+        self.response_timeout = response_timeout
         self.host = host
         self.port = port
         self.keepalive = keepalive
@@ -109,9 +118,23 @@ class Backend:
         self.key = (host, port, tls, path)
 
     @classmethod
-    def unix(cls, path: str, *, keepalive: KeepAlive | None = None) -> Backend:
-        """A back-end that listens on the UNIX socket `path`."""
-        return cls("", 0, keepalive=keepalive, path=path)
+    def unix(
+        cls,
+        path: str,
+        *,
+        keepalive: KeepAlive | None = None,
+        connect_timeout: float | None = None,
+        response_timeout: float | None = None,
+    ) -> Backend:
+        """A back-end that listens on the UNIX socket `path`; the rest as for the class."""
+        return cls(
+            "",
+            0,
+            keepalive=keepalive,
+            path=path,
+            connect_timeout=connect_timeout,
+            response_timeout=response_timeout,
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Backend) and (self.key, self.keepalive) == (other.key, other.keepalive)

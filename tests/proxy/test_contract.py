@@ -105,7 +105,7 @@ class Faults(ProxyTestCase):
                 [("a",)],
                 [("a b", "c")],
                 [("a", "b\r\nX: y")],
-                [("a", None)],
+                [("a", 7)],
                 [("Content-Length", "7")],
                 [("transfer-encoding", "chunked")],
                 [("a", "\u20ac")],

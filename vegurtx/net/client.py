@@ -113,7 +113,7 @@ class BackendClient:
         return BackendConnection(self, self._parser, self._limits, self._body_limits)
 
     def _endpoint(self, backend: Backend) -> IStreamClientEndpoint:
-        timeout = self._connect_timeout
+        timeout = backend.connect_timeout or self._connect_timeout
         if backend.path is not None:
             return unix_client(self._reactor, backend.path, timeout)
         if not backend.host.replace(".", "").isdigit():

@@ -64,6 +64,7 @@ class Exchange:
         "problem",
         "proxy",
         "request",
+        "response_limit",
         "route_time",
         "router",
         "service",
@@ -91,6 +92,8 @@ class Exchange:
         #: milliseconds that the router took to choose, and the connect
         self.route_time = 0
         self.connect_time = 0
+        #: seconds to the response's first byte
+        self.response_limit = proxy.response_limit
         self._stage = 0
         self._tries = 0
         self._waiting: Deferred[Any] | None = None
@@ -274,6 +277,7 @@ class Exchange:
             raise TypeError(f"service_backend returned {backend!r}, which is no Backend")
         self._tries += 1
         self.backend = backend
+        self.response_limit = backend.response_timeout or self.proxy.response_limit
         now = self.proxy.seconds()
         self.log.events.append((now, "pre_connect", None))
         self.route_time = int((now - self.now) * 1000)
@@ -333,6 +337,42 @@ class Exchange:
     def _redialled(self, _: Any) -> None:
         assert self._relay is not None
         self._relay.resend()
+
+    def retry(self, reason: Reason) -> None:
+        """The back-end has failed before its response began: the router says whether another one is tried."""
+        self._drop_link()
+        self.connection.handler = self
+        try:
+            wanted = self.router.feature("retry", self.request, self.state)
+            if PENDING[wanted.__class__]:
+                self.wait(wanted, lambda answer: self._retry(answer, reason))
+                return
+        except Exception:
+            log.failure("feature raised")
+            wanted = False
+        self._retry(wanted, reason)
+
+    def _retry(self, wanted: Any, reason: Reason) -> None:
+        if wanted is not True:
+            self.fail(reason)
+            return
+        service, self.service = self.service, None
+        self.phase = "checkout"
+        try:
+            given_back = self.router.checkin_service(
+                self.domain_group, service, "retrying", reason, self.request, self.state
+            )
+            again = then(given_back, lambda _: self.checkout())
+            if PENDING[again.__class__]:
+                self.wait(again, self._redialled)
+                return
+        except RouteError as error:
+            self.fail(error.reason, error.code)
+            return
+        except Exception:
+            self.crashed("a retry")
+            return
+        self._redialled(None)
 
     def completed(self, reusable: bool, keep: bool) -> None:
         """The response is out, whole. `reusable`: the back-end's connection can serve others."""

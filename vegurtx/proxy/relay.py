@@ -93,7 +93,7 @@ class Relay:
         exchange = self._exchange
         head = self._head = upstream_head(exchange, peer_port, extra)
         exchange.log.events.append((exchange.proxy.seconds(), "headers_formatted", None))
-        if exchange.head.method in _IDEMPOTENT and exchange.link is not None and exchange.link.reused:
+        if exchange.head.method in _IDEMPOTENT:
             self._replay = [head]
         self._begin()
         return TAKEN
@@ -105,12 +105,11 @@ class Relay:
             return
         client = exchange.connection
         if not link.alive:  # it died while the router was asked
-            if link.reused:  # nothing has gone out: whatever it is, it may go over a fresh connection
-                self._replay = [self._head]
-                self._waits = exchange.deep_continue
-                exchange.redial()
-            else:
-                self._failed(("downstream", "closed"))
+            # nothing has gone out: whatever it is, it may go over a fresh connection
+            self._replay = [self._head]
+            self._waits = exchange.deep_continue
+            link.received = 0  # of this exchange
+            self._again(("downstream", "closed"))
             return
         link.begin(self, exchange.head.method)
         if not client.body_pending:
@@ -118,7 +117,7 @@ class Relay:
             self._uploaded = True
             link.sent += len(self._head)
             link.write(self._head)
-            self._head_sent(exchange.proxy.response_limit)
+            self._head_sent(exchange.response_limit)
             return
         client.stream_body(self)
         if self._head and link is exchange.link:  # nothing of the body was here to go with it
@@ -163,7 +162,7 @@ class Relay:
         self._uploaded = True
         exchange.log.events.append((now, "client_last_packet_sent", None))
         if not self._responding:
-            exchange.connection.timer.set(now, exchange.proxy.response_limit)
+            exchange.connection.timer.set(now, exchange.response_limit)
 
     def _remember(self, out: list[Any]) -> None:
         assert self._replay is not None
@@ -179,13 +178,19 @@ class Relay:
         client = exchange.connection
         link = self._link = exchange.link
         assert link is not None and self._replay is not None
+        if not link.alive:
+            link.received = 0
+            self._again(("downstream", "closed"))
+            return
         link.begin(self, exchange.head.method)
-        out, self._replay = self._replay, None
+        out = list(self._replay)
+        if exchange.head.method not in _IDEMPOTENT:  # this once, since nothing had gone out
+            self._replay = None
         self._head = b""
         link.sent += sum(map(len, out))
         link.write_sequence(out)
         self._uploaded = not client.body_pending
-        self._head_sent(exchange.proxy.response_limit if self._uploaded else exchange.proxy.body_limit)
+        self._head_sent(exchange.response_limit if self._uploaded else exchange.proxy.body_limit)
         if not link.full:  # the connection before it may have been when it died
             client.resume_reading()
         if self._uploaded:
@@ -376,14 +381,21 @@ class Relay:
         else:
             self._exchange.fail(reason)
 
-    def backend_failed(self, reason: Reason) -> None:
-        """The back-end is gone, or has said what is no response."""
-        link = self._link
-        if self._replay is not None and link.received == 0 and link.reused and not self._responding:
-            self._exchange.connection.hold_body()
+    def _again(self, reason: Reason) -> None:
+        """The back-end has failed, and the request may be sent again: to a pooled connection's death, which is nobody's
+        fault, we answer by ourselves (rule 23); anything else is the router's decision."""
+        self._exchange.connection.hold_body()
+        if self._link.reused and self._link.received == 0 and reason[1] != "timeout":
             self._exchange.redial()
-            return
-        self._failed(reason)
+        else:
+            self._exchange.retry(reason)
+
+    def backend_failed(self, reason: Reason) -> None:
+        """The back-end is gone, has said what is no response, or does not answer."""
+        if self._replay is not None:
+            self._again(reason)
+        else:
+            self._failed(reason)
 
     def client_lost(self) -> None:
         """The client is gone: its request is of no use to anybody."""
@@ -401,7 +413,7 @@ class Relay:
         elif self._responding or self._heard:
             self._failed(("undefined", "timeout"))
         elif self._uploaded or self._link.full:
-            self._failed(("downstream", "timeout"))
+            self.backend_failed(("downstream", "timeout"))
         else:
             self._failed(("upstream", "timeout"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from vegurtx.message import Headers
@@ -11,6 +12,9 @@ from vegurtx.wire.request import RequestHead
 
 if TYPE_CHECKING:
     from vegurtx.proxy.exchange import Exchange
+
+#: as a request line may hold it (RFC 9112 section 3.2.1); bytes above ASCII are left to the back-end, as the client's
+_origin_form = re.compile(rb"/[^\x00-\x20\x7f#]*+").fullmatch
 
 
 class Request:
@@ -87,6 +91,25 @@ class Request:
     def query(self) -> str:
         """The target's query without the ``?``; empty if there is none."""
         return self._target.partition(b"?")[2].decode("latin-1")
+
+    @property
+    def forward_target(self) -> str:
+        """The target in origin-form that the back-end gets: the client's, until a router or a stage assigns another.
+
+        :raises ValueError: what is assigned is no origin-form.
+        """
+        exchange = self.exchange
+        return (self._target if exchange is None else exchange.target).decode("latin-1")
+
+    @forward_target.setter
+    def forward_target(self, target: str) -> None:
+        raw = target.encode("latin-1")
+        if _origin_form(raw) is None:
+            raise ValueError(
+                f"a target begins with a slash and has neither blanks nor control characters: {target!r}"
+            )
+        if self.exchange is not None:
+            self.exchange.target = raw
 
     @property
     def version(self) -> tuple[int, int]:

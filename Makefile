@@ -10,7 +10,7 @@ TESTS ?= tests
 # An ordinary `pip install -e .` hides the plugin from twistd.
 EDITABLE = --config-settings editable_mode=compat
 
-.PHONY: help demo test test-slow check format bench-wire docs-behaviour docs-errors docs-settings clean
+.PHONY: help demo test test-slow check format bench-wire docs-behaviour docs-errors docs-settings docs-config clean
 
 help:
 	@echo "make demo           two demo back-ends and the proxy before them, on 8080"
@@ -22,6 +22,7 @@ help:
 	@echo "make docs-behaviour which tests hold which rule, into docs/behaviour.md"
 	@echo "make docs-errors    write docs/errors.md from the reasons table"
 	@echo "make docs-settings  write docs/settings.md from the settings' definition"
+	@echo "make docs-config    write docs/config.md and its JSON Schema from the configuration's models"
 	@echo "make clean          remove everything that was made here"
 
 $(VENV)/.made:
@@ -67,6 +68,12 @@ bench-wire: $(VENV)/.develops
 docs-settings: $(VENV)/.runs
 	$(BIN)/python -m vegurtx settings-docs > docs/settings.md.new
 	mv docs/settings.md.new docs/settings.md
+
+docs-config: $(VENV)/.runs
+	$(BIN)/python -m vegurtx.balance.config reference > docs/config.md.new
+	mv docs/config.md.new docs/config.md
+	$(BIN)/python -m vegurtx.balance.config schema > docs/config.schema.json.new
+	mv docs/config.schema.json.new docs/config.schema.json
 
 docs-errors: $(VENV)/.runs
 	$(BIN)/python -m vegurtx.cli.reasons_docs > docs/errors.md.new

@@ -11,8 +11,8 @@ VERSION = re.search(
 )
 assert VERSION is not None
 
-TEST = ["h11", "httptools", "hypothesis", "pytest", "pytest-xdist", "setuptools>=70.1", "treq", "websockets"]
-DEV = [*TEST, "import-linter", "mypy", "mypy-zope", "ruff"]
+TEST = ["h11", "httptools", "hypothesis", "jsonschema", "pytest", "pytest-xdist", "setuptools>=70.1", "treq", "websockets"]
+DEV = [*TEST, "import-linter", "mypy", "mypy-zope", "ruff", "types-PyYAML"]
 
 setup(
     name="vegurtx",
@@ -28,7 +28,8 @@ setup(
     install_requires=[
         "Twisted[tls]>=26.10",
         "zope.interface",
-        "pydantic>=2",
+        "pydantic>=2.10",
+        "PyYAML",
         'uvloop; platform_python_implementation == "CPython" and sys_platform != "win32"',
     ],
     extras_require={"test": TEST, "dev": DEV},

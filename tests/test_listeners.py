@@ -5,6 +5,9 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
+from twisted.internet.interfaces import IListeningPort
+from zope.interface.verify import verifyObject
+
 from vegurtx import start_http, start_https, start_proxy
 from vegurtx.net.certificates import CertificateError, Certificates
 from vegurtx.testing import ProxyTestCase, answering, client_context, router_to, self_signed
@@ -29,9 +32,7 @@ class Listeners(ProxyTestCase):
     async def started(self, listening: Any, router: Any) -> Any:
         """The running proxy behind a port."""
         port = await listening
-        factory = getattr(port.factory, "listener", None) or port.factory
-        factory = getattr(factory, "wrappedFactory", factory)
-        return self.running(port, router=router, factory=factory)
+        return self.running(port, router=router, factory=port.proxy)
 
     async def test_http(self) -> None:
         """start_http listens, and takes settings by name."""
@@ -101,6 +102,46 @@ class Listeners(ProxyTestCase):
                 proxy, tls=client_context(certificates["a.example"]), server_name="y.x.c.example"
             )
 
+    async def test_stop_listening(self) -> None:
+        """``stopListening`` ends the listening alone: a client that is here is served on, a new one is refused."""
+        backend = await self.backend(handler=answering(OK))
+        port = await start_http(0, router_to(backend), interface="127.0.0.1", reactor=self.reactor)
+        proxy = self.running(port, factory=port.proxy)
+        client = await proxy.connect()
+        client.send(GET)
+        await client.receive_response()
+        await port.stopListening()
+        with self.assertRaises(OSError):
+            await proxy.connect()
+        client.send(GET)
+        self.assertEqual((await client.receive_response()).body, b"hi")
+
+    async def test_stop(self) -> None:
+        """``stop`` ends everything: connections of clients and to back-ends, timers (the case looks for these)."""
+        backend = await self.backend(handler=answering(OK))
+        port = await start_http(
+            0, router_to(backend, keepalive="default"), interface="127.0.0.1", reactor=self.reactor
+        )
+        proxy = self.running(port)  # without its factory: nobody but `stop` ends it
+        client = await proxy.connect()
+        client.send(GET)
+        await client.receive_response()
+        await port.stop()
+        await client.closed()
+        await backend.connections[0].closed()
+        with self.assertRaises(OSError):
+            await proxy.connect()
+        await port.stop()  # once more is no harm
+
+    async def test_is_a_listening_port(self) -> None:
+        """What is given is an `IListeningPort`, and knows its address and its proxy."""
+        port = await start_proxy(0, router_to(), interface="127.0.0.1", reactor=self.reactor, max_headers=5)
+        self.running(port, factory=port.proxy)
+        verifyObject(IListeningPort, port)
+        self.assertEqual(port.proxy.settings.max_headers, 5)
+        self.assertIn(str(port.getHost().port), repr(port))
+        self.assertGreater(port.fileno(), 0)
+
     async def test_tls_1_1_refused(self) -> None:
         """Rule 26: TLS 1.2 and newer only."""
         certificate = self_signed("a.example")
@@ -142,6 +183,7 @@ class CertificateFiles(ProxyTestCase):
             (certificate, folder / "text", "no PEM private key"),
             (certificate, folder / "other.key", "is not this certificate's"),
             (empty, None, "no certificate in this folder"),
+            (empty, key, "a folder has the keys beside their certificates"),
         ]
         for path, private, message in cases:
             with self.assertRaises(CertificateError) as caught:

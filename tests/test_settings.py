@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from vegurtx import Settings, SettingsError
-from vegurtx.settings import from_environment
+from vegurtx.settings import Given, from_environment
 
 #: the names and defaults that are promised
 TABLE: dict[str, Any] = {
@@ -100,7 +100,52 @@ class Values(SynchronousTestCase):
     def test_environment(self) -> None:
         """Its names have a prefix; what is not ours is left alone."""
         variables = {"VEGURTX_IDLE_TIMEOUT": "3", "VEGURTX_PORT": "tcp://10.0.0.1:80", "IDLE_TIMEOUT": "4"}
-        self.assertEqual(from_environment(variables), {"idle_timeout": "3"})
+        self.assertEqual(from_environment(variables), {"idle_timeout": Given("3", "VEGURTX_IDLE_TIMEOUT")})
+
+
+class Sources(SynchronousTestCase):
+    """Several sources of settings."""
+
+    OPTIONS = {"idle_timeout": Given("1", "--idle-timeout")}
+    ENVIRONMENT = {"idle_timeout": Given("2", "VEGURTX_IDLE_TIMEOUT"), "max_headers": Given("2", "VEGURTX_X")}
+    FILE = {name: Given(3, "f") for name in ("idle_timeout", "max_headers", "downstream_timeout")}
+
+    def test_the_first_wins(self) -> None:
+        """Setting by setting."""
+        settings = Settings.from_sources(self.OPTIONS, self.ENVIRONMENT, self.FILE)
+        self.assertEqual(
+            (settings.idle_timeout, settings.max_headers, settings.downstream_timeout, settings.timeout),
+            (1, 2, 3, 60_000),
+        )
+
+    def test_problems_say_where(self) -> None:
+        """Each line begins with what the user calls the place of the value."""
+        sources = (
+            {"idle_timeout": Given("x", "--idle-timeout")},
+            {
+                "idle_timeout": Given("y", "VEGURTX_IDLE_TIMEOUT"),
+                "max_headers": Given("0", "VEGURTX_MAX_HEADERS"),
+            },
+            {
+                "nope": Given(1, "proxy.yaml: settings.nope"),
+                "request_id_name": Given("host", "proxy.yaml: settings.r"),
+            },
+        )
+        lines = self.assertRaises(SettingsError, Settings.from_sources, *sources).problems
+        self.assertEqual(
+            sorted(lines),
+            [
+                "--idle-timeout: 'x' is not allowed; it must be a number from 0 to 86400",
+                "VEGURTX_MAX_HEADERS: '0' is not allowed; it must be a whole number from 1 to 2147483647",
+                "proxy.yaml: settings.nope: there is no such setting",
+            ],
+        )
+        lines = self.assertRaises(
+            SettingsError, Settings.from_sources, {}, {}, {"request_id_name": sources[2]["request_id_name"]}
+        ).problems
+        self.assertEqual(
+            lines, ["proxy.yaml: settings.r: 'host' is not allowed; the proxy needs this header itself"]
+        )
 
 
 class Problems(SynchronousTestCase):
@@ -112,7 +157,12 @@ class Problems(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         """A name that is none."""
-        self.assertEqual(self.problems(idle_timeot=1), ["idle_timeot: there is no such setting"])
+        self.assertEqual(self.problems(zzz=1), ["zzz: there is no such setting"])
+
+    def test_did_you_mean(self) -> None:
+        """A name that is nearly one."""
+        line = "idle_timeot: there is no such setting; did you mean 'idle_timeout'?"
+        self.assertEqual(self.problems(idle_timeot=1), [line])
 
     def test_each_has_a_line(self) -> None:
         """All at once, so that a user need not try again and again."""
@@ -138,6 +188,34 @@ class Problems(SynchronousTestCase):
         for value in ("", "a b", "a:", "ä", "a\r\nb"):
             line = f"request_id_name: {value!r} is not allowed; it must be the name of a header"
             self.assertEqual(self.problems(request_id_name=value), [line])
+
+    def test_truth_values(self) -> None:
+        """YAML's ``yes`` is no number, although Python counts with it."""
+        self.assertEqual(
+            self.problems(max_headers=True),
+            ["max_headers: True is not allowed; it must be a whole number from 1 to 2147483647"],
+        )
+        (line,) = self.problems(idle_timeout=False)
+        self.assertEqual(line, "idle_timeout: False is not allowed; it must be a number from 0 to 86400")
+
+    def test_own_headers_differ(self) -> None:
+        """Two settings cannot name one header; the one that was chosen is to blame, whatever its case."""
+        line = "connect_time_header: 'x-REQUEST-start' is not allowed; it is start_time_header already"
+        self.assertEqual(self.problems(connect_time_header="x-REQUEST-start"), [line])
+        line = "request_id_name: 'Connect-Time' is not allowed; it is connect_time_header already"
+        self.assertEqual(self.problems(request_id_name="Connect-Time"), [line])
+        (line,) = self.problems(route_time_header="X-A", start_time_header="x-a")
+        self.assertTrue(line.endswith(" already"), line)
+        Settings.from_mapping({"request_id_name": "Connect-Time", "connect_time_header": "X-C"})
+
+    def test_the_proxys_headers(self) -> None:
+        """None of the four can be a header that the proxy needs itself: framing, the connection's, forwarding."""
+        names = ("request_id_name", "start_time_header", "connect_time_header", "route_time_header")
+        fields = ("Host", "Content-Length", "transfer-encoding", "CONNECTION", "TE", "X-Forwarded-For", "Via")
+        for name in names:
+            for field in fields:
+                line = f"{name}: {field!r} is not allowed; the proxy needs this header itself"
+                self.assertEqual(self.problems(**{name: field}), [line])
 
     def test_lists(self) -> None:
         """Networks and socket options."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vegurtx.interfaces import IMiddleware as IMiddleware
     from vegurtx.interfaces import IRouter as IRouter
     from vegurtx.message import Backend as Backend
+    from vegurtx.message import BackendTLS as BackendTLS
     from vegurtx.message import ErrorPage as ErrorPage
     from vegurtx.message import Headers as Headers
     from vegurtx.message import Redirect as Redirect
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Backend": "vegurtx.message",
+    "BackendTLS": "vegurtx.message",
     "ErrorPage": "vegurtx.message",
     "Headers": "vegurtx.message",
     "IMiddleware": "vegurtx.interfaces",

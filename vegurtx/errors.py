@@ -34,11 +34,16 @@ class RouteError(Exception):
 
 
 class ConnectFailed(Exception):
-    """A back-end could not be reached. `what` is the bare word that ``checkin_service`` gets (rule 22)."""
+    """A back-end could not be reached (rule 22).
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
+    :param what: the bare word that ``checkin_service`` gets.
+    :param detail: one line for the log, where the word does not say all; what of it a peer has said is escaped.
+    """
+
+    def __init__(self, what: str, detail: str = "") -> None:
+        super().__init__(what, detail)
         self.what = what
+        self.detail = detail
 
 
 def is_reason(value: object) -> bool:
@@ -143,6 +148,11 @@ REASONS: dict[Reason, Entry] = {
     "not_found": _routers(404, "", "The router knows no such domain."),
     "app_not_found": _routers(404, "", "The router knows no such application."),
     "no_route_id": _routers(502, "", "The router has no route."),
+    # the load balancer's
+    "no_replica": _routers(503, "H10", "No replica of the service is available."),
+    "circuit_open": _routers(503, "H10", "The service's circuit breaker is open."),
+    "backlog_too_deep": _routers(503, "H11", "All replicas are full, and so is the queue, or there is none."),
+    "backlog_timeout": _routers(503, "H12", "The request waited in the queue for its whole `timeout`."),
     # failed connects: `checkin_service` gets the bare word, and a router that gives up may raise it with its
     # blame. Any other errno has its name, too: `eacces`, `enoent`.
     ("downstream", "econnrefused"): _connect("H21", "The back-end refused the connection."),
@@ -153,6 +163,18 @@ REASONS: dict[Reason, Entry] = {
     ("downstream", "enetunreach"): _connect("H19", "No way leads to the back-end's network."),
     ("downstream", "nxdomain"): _connect("H99", "The back-end's name has no address."),
     ("downstream", "econnfailed"): _connect("H99", "The connect failed in a way that has no other word."),
+    ("downstream", "tls_unverified"): _connect(
+        "H21", "The back-end's certificate is of an unknown authority, out of its dates, or for another name."
+    ),
+    ("downstream", "tls_failed"): _connect(
+        "H21", "The TLS handshake was refused, or what answered is no TLS."
+    ),
+    ("downstream", "tls_timeout"): _connect(
+        "H19", "Connected, but no end of the TLS handshake within `downstream_connect_timeout`."
+    ),
+    ("downstream", "tls_misconfigured"): _connect(
+        "H99", "A file which the back-end's `BackendTLS` names cannot be used. See the log."
+    ),
 }
 
 #: What is no request, and is answered by the proxy alone: no callback is called. ``word → its line``.

@@ -6,7 +6,9 @@ Plain values without I/O, shared by all rooms. Text is ``str`` (latin-1, as HTTP
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, overload
 
 KeepAlive = Literal["default", "new"]
@@ -73,6 +75,99 @@ class Headers:
         return f"Headers({list(self._pairs)!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class BackendTLS:
+    """How TLS is spoken with a back-end. A value: back-ends with equal ones share pooled connections, others never.
+
+    Files are read when the first connection needs them, not here.
+
+    :param verify: check the back-end's certificate: its authority, its dates, its name. ``False`` trusts anybody
+        who answers at that address.
+    :param ca: whom to trust in place of the system's authorities: a PEM file, or a folder of PEM files.
+    :param server_name: the name (or address) that is asked for and checked, in place of the back-end's host.
+    :param certificate: a PEM file with the certificate that the proxy shows, and what of its chain goes with it.
+    :param private_key: the PEM file with its key; without it, the key is in the certificate's file.
+    :param alpn: the protocols that are offered, best first; none of them may be HTTP/2 or 3. Empty: no offer.
+    :param minimum: the oldest version of TLS: ``"TLSv1.2"`` or ``"TLSv1.3"``.
+    :raises ValueError: a part is not of these kinds, or there is a key without a certificate.
+    """
+
+    verify: bool = True
+    ca: str | None = None
+    server_name: str | None = None
+    certificate: str | None = None
+    private_key: str | None = None
+    alpn: tuple[str, ...] = ("http/1.1",)
+    minimum: Literal["TLSv1.2", "TLSv1.3"] = "TLSv1.2"
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.verify, bool):
+            raise ValueError(f"verify is True or False, not {self.verify!r}")
+        for name in ("ca", "certificate", "private_key"):
+            path = getattr(self, name)
+            if path is not None:
+                object.__setattr__(self, name, _path(name, path))
+        if self.private_key is not None and self.certificate is None:
+            raise ValueError("a private_key needs its certificate")
+        if self.server_name is not None:
+            _check_server_name(self.server_name)
+        object.__setattr__(self, "alpn", _protocols(self.alpn))
+        if self.minimum not in ("TLSv1.2", "TLSv1.3"):
+            raise ValueError(f"minimum is 'TLSv1.2' or 'TLSv1.3', not {self.minimum!r}")
+        object.__setattr__(self, "_hash", hash(self._values()))
+
+    def _values(self) -> tuple[Any, ...]:
+        files = (self.ca, self.certificate, self.private_key)
+        return (self.verify, files[0], self.server_name, *files[1:], self.alpn, self.minimum)
+
+    def __hash__(self) -> int:
+        """Known beforehand: the pool asks for it with each request."""
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies are made anew: a hash means nothing in another process."""
+        return BackendTLS, self._values()
+
+
+def _path(name: str, path: Any) -> str:
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise ValueError(f"{name} is a path, not {path!r}") from None
+
+
+def _check_server_name(name: Any) -> None:
+    try:
+        good = isinstance(name, str) and name.isprintable() and not set(name) & set(" /\\@")
+        if not (good and name.encode("idna")):
+            raise UnicodeError
+    except UnicodeError:
+        raise ValueError(f"server_name is a host's name or address, not {name!r}") from None
+
+
+def _protocols(protocols: Any) -> tuple[str, ...]:
+    if isinstance(protocols, str):
+        raise ValueError(f"alpn is a sequence of names, not {protocols!r}")
+    for name in protocols:
+        if not (isinstance(name, str) and name.isascii() and 0 < len(name) < 256):
+            raise ValueError(f"alpn has names of 1 to 255 ASCII characters, not {name!r}")
+        if name.startswith(("h2", "h3")):
+            raise ValueError(f"the proxy speaks HTTP/1.1 to back-ends: alpn cannot offer {name!r}")
+    return tuple(protocols)
+
+
+_DEFAULT_TLS: Final = BackendTLS()
+
+
+def _tls(tls: object, host: str) -> object:
+    if tls is True:
+        tls = _DEFAULT_TLS
+    if not host and isinstance(tls, BackendTLS) and tls.verify and tls.server_name is None:
+        raise ValueError("TLS without a host needs a server_name, or verify=False")
+    return None if tls is False else tls
+
+
 class Backend:
     """Where a service can be reached, and how its connections are kept (vegur's ``service_backend``).
 
@@ -80,11 +175,13 @@ class Backend:
     :param port: a TCP port.
     :param keepalive: ``None`` opens a connection for this request and closes it after it; ``"default"`` takes one
         from the pool, or opens one, and pools it after; ``"new"`` always opens one and pools it after.
-    :param tls: ``None`` for plain TCP; ``True`` for TLS with verification and SNI of `host`.
+    :param tls: ``None`` or ``False`` for none; ``True`` for TLS with `host` checked against the system's authorities;
+        a `BackendTLS` for anything else. (One of Twisted's TLS client options is taken as it is.)
     :param path: the path of a UNIX socket, in place of host and port (see `unix`).
     :param connect_timeout: seconds for this connect, in place of the setting ``downstream_connect_timeout``.
     :param response_timeout: seconds to the first byte of this response, in place of ``downstream_timeout``.
-    :raises ValueError: `keepalive` is none of the three, the port is no port, or a timeout is not positive.
+    :raises ValueError: `keepalive` is none of the three, the port is no port, a timeout is not positive, or `tls`
+        is to check a name and there is none.
     """
 
     __slots__ = ("connect_timeout", "host", "keepalive", "key", "path", "port", "response_timeout", "tls")
@@ -107,6 +204,8 @@ class Backend:
         for seconds in (connect_timeout, response_timeout):
             if seconds is not None and not seconds > 0:
                 raise ValueError(f"a timeout is a positive number of seconds, not {seconds!r}")
+        if tls is not None:
+            tls = _tls(tls, host)
         self.connect_timeout = connect_timeout
         self.response_timeout = response_timeout
         self.host = host
@@ -123,6 +222,7 @@ class Backend:
         path: str,
         *,
         keepalive: KeepAlive | None = None,
+        tls: object = None,
         connect_timeout: float | None = None,
         response_timeout: float | None = None,
     ) -> Backend:
@@ -131,6 +231,7 @@ class Backend:
             "",
             0,
             keepalive=keepalive,
+            tls=tls,
             path=path,
             connect_timeout=connect_timeout,
             response_timeout=response_timeout,
@@ -143,9 +244,9 @@ class Backend:
         return hash((self.key, self.keepalive))
 
     def __repr__(self) -> str:
-        if self.path is not None:
-            return f"Backend.unix({self.path!r}, keepalive={self.keepalive!r})"
         tls = f", tls={self.tls!r}" if self.tls is not None else ""
+        if self.path is not None:
+            return f"Backend.unix({self.path!r}, keepalive={self.keepalive!r}{tls})"
         return f"Backend({self.host!r}, {self.port!r}, keepalive={self.keepalive!r}{tls})"
 
 

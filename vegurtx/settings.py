@@ -6,13 +6,22 @@ Validation is pydantic's: it knows types, bounds and where an error lies; the li
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from ipaddress import ip_network
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 ENVIRONMENT_PREFIX = "VEGURTX_"
 
@@ -55,11 +64,46 @@ def _socket_options(value: object) -> object:
         raise ValueError("LEVEL:NAME:VALUE in numbers, with commas between several") from None
 
 
+def _no_truth(value: object) -> object:
+    """Python counts with truth values; a user who writes ``yes`` for a number has meant something else."""
+    if isinstance(value, bool):
+        raise ValueError("a number")
+    return value
+
+
+#: settings that name a field which the proxy writes
+_FIELD_NAMES = ("request_id_name", "start_time_header", "connect_time_header", "route_time_header")
+#: fields whose meaning the proxy needs itself: framing, the connection's own, forwarding
+_TAKEN = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content_length",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "transfer_encoding",
+        "upgrade",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-peer-port",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+    }
+)
+
+_Number = BeforeValidator(_no_truth)
 FieldName = Annotated[str, AfterValidator(_field_name)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Size = Annotated[int, Field(ge=1, le=2**40)]
-Milliseconds = Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1), _Number]
+Size = Annotated[int, Field(ge=1, le=2**40), _Number]
+Milliseconds = Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False), _Number]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), _Number]
 Networks = Annotated[list[str], BeforeValidator(_listed), AfterValidator(_networks)]
 SocketOptions = Annotated[list[tuple[int, int, int | bytes]], BeforeValidator(_socket_options)]
 
@@ -73,6 +117,13 @@ class Entry(NamedTuple):
     unit: str
     allowed: str
     description: str
+
+
+class Given(NamedTuple):
+    """A setting's value, and what its user calls the place that it is from (``--idle-timeout``, a file's line)."""
+
+    value: Any
+    where: str
 
 
 def _setting(default: Any, unit: str, description: str) -> Any:
@@ -160,16 +211,44 @@ class Settings(BaseModel):
         [], "networks", "When set, X-Forwarded-* fields from other peers are replaced, not extended (CIDR)."
     )
 
+    @model_validator(mode="after")
+    def _own_names(self) -> Self:
+        """The fields that the proxy writes are four, and none of those that it needs itself."""
+        seen: dict[str, str] = {}
+        # Those that were chosen come last: they are the ones to blame.
+        for name in sorted(_FIELD_NAMES, key=lambda name: name in self.model_fields_set):
+            field = getattr(self, name)
+            other = seen.setdefault(field.lower(), name)
+            if field.lower() in _TAKEN:
+                text = "the proxy needs this header itself"
+            elif other != name:
+                text = f"it is {other} already"
+            else:
+                continue
+            raise PydanticCustomError("taken", "{text}", {"name": name, "value": field, "text": text})
+        return self
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Settings:
         """Settings from names and values (text is read as the setting's type).
 
         :raises SettingsError: with a line for each problem.
         """
+        return cls.from_sources({name: Given(value, name) for name, value in values.items()})
+
+    @classmethod
+    def from_sources(cls, *sources: Mapping[str, Given]) -> Settings:
+        """Settings from several sources: of each setting the first one's that has it, else the default.
+
+        :raises SettingsError: with a line for each problem, which begins with where the value is from.
+        """
+        given: dict[str, Given] = {}
+        for source in sources:
+            given = {**source, **given}
         try:
-            return cls(**values)
+            return cls(**{name: each.value for name, each in given.items()})
         except ValidationError as error:
-            raise SettingsError([_problem(cls, details) for details in error.errors()]) from None
+            raise SettingsError([_problem(cls, details, given) for details in error.errors()]) from None
 
     @classmethod
     def entries(cls) -> Iterator[Entry]:
@@ -186,13 +265,19 @@ class Settings(BaseModel):
             )
 
 
-def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+def from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
     """The settings that the environment gives: ``VEGURTX_IDLE_TIMEOUT`` for ``idle_timeout``.
 
     Other variables of that prefix are not ours to judge (a platform may set them).
     """
     names = {ENVIRONMENT_PREFIX + name.upper(): name for name in Settings.model_fields}
-    return {names[key]: value for key, value in environment.items() if key in names}
+    return {names[key]: Given(value, key) for key, value in environment.items() if key in names}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``; did you mean 'idle_timeout'?``, or nothing where no known word is near."""
+    near = get_close_matches(word[:100], list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 @cache
@@ -215,11 +300,17 @@ def _allowed(model: type[Settings], name: str) -> str:
     return "the name of a header"
 
 
-def _problem(model: type[Settings], details: ErrorDetails) -> str:
-    name = str(details["loc"][0]) if details["loc"] else "settings"
+def _problem(model: type[Settings], details: ErrorDetails, given: Mapping[str, Given]) -> str:
+    if details["type"] == "taken":
+        about = details["ctx"]
+        name = about["name"]
+        where = given[name].where if name in given else name
+        return f"{where}: {_shown(about['value'])} is not allowed; {about['text']}"
+    name = str(details["loc"][0])
+    where = given[name].where
     if name not in model.model_fields:
-        return f"{name}: there is no such setting"
-    return f"{name}: {_shown(details['input'])} is not allowed; it must be {_allowed(model, name)}"
+        return f"{where}: there is no such setting{did_you_mean(name, model.model_fields)}"
+    return f"{where}: {_shown(details['input'])} is not allowed; it must be {_allowed(model, name)}"
 
 
 def _shown(value: object) -> str:

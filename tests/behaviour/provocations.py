@@ -252,6 +252,10 @@ CONNECTING: dict[Reason, Callable[[Backend], Any] | None] = {
     ("downstream", "ehostunreach"): lambda _: Failing(ConnectError(errno.EHOSTUNREACH, "")),
     ("downstream", "nxdomain"): lambda _: Failing(DNSLookupError("no such name")),
     ("downstream", "econnfailed"): lambda _: Failing(ConnectError(None, "for some reason")),
+    ("downstream", "tls_unverified"): None,
+    ("downstream", "tls_failed"): None,
+    ("downstream", "tls_timeout"): None,
+    ("downstream", "tls_misconfigured"): None,
 }
 
 REJECTED = [

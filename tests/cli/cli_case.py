@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -58,3 +60,21 @@ def run_program(
         timeout=PATIENCE,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def log_line(log: Path, text: str) -> str:
+    """The line of the file `log` with `text`, once it is there."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        said = log.read_text("utf-8")
+        for line in said.splitlines():
+            if text in line:
+                return line
+        assert time.monotonic() < deadline, said
+        os.sched_yield()
+
+
+def end(pid: int) -> None:
+    """Kill a daemon, if it is still there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

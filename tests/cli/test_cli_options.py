@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.cli_case import outcome_of
 from vegurtx.cli.options import CommandOptions, Options
+from vegurtx.listeners import Kind, ListenerSpec
 from vegurtx.settings import Settings
 
 TOY = "examples.toy_router.ToyRouter"
@@ -28,7 +29,8 @@ class Values(SynchronousTestCase):
         """Without options the settings are the defaults, and the port is 8080 on all addresses."""
         options = parsed()
         self.assertEqual(options.settings, Settings())
-        self.assertEqual((options.port(), options["interface"]), (8080, "0.0.0.0"))
+        self.assertEqual(options.listeners, [ListenerSpec(Kind.HTTP, "0.0.0.0", 8080)])
+        self.assertIs(options.middlewares, None)
 
     def test_every_setting_is_an_option(self) -> None:
         """One definition: each setting can be given, and arrives under its own name with its own type."""
@@ -70,8 +72,12 @@ class Misuse(SynchronousTestCase):
         self.assertEqual(outcome, (1, "", f"vegurtx: {line}\n"))
 
     def test_unknown_option(self) -> None:
-        """It is named."""
+        """It is named, and the one that was meant, where that can be guessed."""
         self.assert_line("option --nope not recognized", "--nope")
+        self.assert_line(
+            "option --idle-timeot not recognized; did you mean '--idle-timeout'?", "--idle-timeot", "3"
+        )
+        self.assert_line("option --prot not recognized; did you mean '--port'?", "--prot=80")
 
     def test_argument(self) -> None:
         """There are no arguments but options."""
@@ -108,7 +114,7 @@ class Misuse(SynchronousTestCase):
 
     def test_no_router(self) -> None:
         """A proxy without a router goes nowhere."""
-        self.assert_line("no router given: --router DOTTED.NAME says where requests go")
+        self.assert_line("no router given: --router DOTTED.NAME or --config FILE says where requests go")
 
     def test_bad_router(self) -> None:
         """The line of `RouterError`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.cli.cli_case import MODULE, PATIENCE, ROOT, TWISTD, environment, run_program
+from tests.cli.cli_case import MODULE, PATIENCE, ROOT, TWISTD, end, environment, run_program
 from vegurtx.testing import BlockingClient, ProxyProcess, ThreadedBackend
 from vegurtx.testing.process import Program
 
@@ -107,7 +107,7 @@ class Programs(SynchronousTestCase):
         outcome = run_program(arguments, cwd=self.folder, added=self.added)
         self.assertEqual(outcome, (0, "", ""))
         pid = int(pid_file.read_text("ascii"))
-        self.addCleanup(_end, pid)
+        self.addCleanup(end, pid)
         said = next(line for line in log.read_text("utf-8").splitlines() if "vegurtx listening on" in line)
         self.assertEqual(self.reactor_of(int(said.rpartition(":")[2])), "uvloop")
         os.kill(pid, signal.SIGTERM)
@@ -174,13 +174,6 @@ class Plugin(SynchronousTestCase):
     def test_environment_of_tests(self) -> None:
         """The tests' programs see this checkout."""
         self.assertIn(str(ROOT), environment()["PYTHONPATH"])
-
-
-def _end(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _until(condition: Callable[[], bool]) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from vegurtx.cli.router import RouterError, load_router
+from tests.cli.modules_case import ModulesCase
+from vegurtx.cli.dotted import LoadError
+from vegurtx.cli.router import load_router
 
 MODULE = """
 from vegurtx import Backend, IRouter, Router
@@ -54,35 +51,19 @@ good = Good()
 """
 
 
-class Loading(SynchronousTestCase):
+class Loading(ModulesCase):
     """The modules are in the current directory, which is not in the search path."""
 
     def setUp(self) -> None:
-        """A folder with a package, as the current directory."""
-        made = tempfile.TemporaryDirectory()
-        self.addCleanup(made.cleanup)
-        self.folder = Path(made.name).resolve()
-        self.addCleanup(os.chdir, os.getcwd())
-        os.chdir(self.folder)
-        self.patch(sys, "path", [part for part in sys.path if part])
-        self.addCleanup(self.forget_modules)
+        """A folder with a package."""
+        super().setUp()
         (self.folder / "loadable").mkdir()
         self.write("loadable/__init__.py", "")
         self.write("loadable/routers.py", MODULE)
 
-    def forget_modules(self) -> None:
-        """The next test's modules have the same names, and are others."""
-        for name, module in list(sys.modules.items()):
-            if (getattr(module, "__file__", None) or "").startswith(str(self.folder)):
-                del sys.modules[name]
-
-    def write(self, path: str, text: str) -> None:
-        """A file in the folder."""
-        (self.folder / path).write_text(text, "utf-8")
-
     def assert_problem(self, name: str, *parts: str) -> None:
         """`name` cannot be loaded; the line begins with the first of `parts` and has the others."""
-        line = str(self.assertRaises(RouterError, load_router, name))
+        line = str(self.assertRaises(LoadError, load_router, name))
         self.assertNotIn("\n", line)
         self.assertTrue(line.startswith(parts[0]), line)
         for part in parts[1:]:

@@ -62,6 +62,5 @@ class Closing(TestCase):
         connection = self.connection()
         connection.key = "k"
         connection.pauseProducing()
-        self.assertFalse(connection.clean)
-        self.client.release(connection)
+        self.client.release(connection, 0.0)
         self.assertEqual(len(self.client.pool), 0)

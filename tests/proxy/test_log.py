@@ -78,3 +78,28 @@ class Events(TestCase):
             self.log.linear_report(lambda name: name == "accepted"),
             [("init", 0), ("accepted_until_end", 122), ("total", 122)],
         )
+
+    def test_nothing_wanted(self) -> None:
+        """A report without events is all ``init``, as in vegur."""
+        self.clock.advance(0.007)
+        self.assertEqual(self.log.linear_report(lambda name: False), [("init", 7), ("total", 7)])
+
+    def test_rounding(self) -> None:
+        """Steps are rounded, durations are cut, as in vegur."""
+        self.at(0, "connect_time", "pre")
+        self.at(0.0015, "connect_time", "post")
+        self.assertEqual(self.log.event_duration("connect_time"), 1)
+        self.assertIn(("connect_time", 2), self.log.linear_report())
+
+    def test_iteration(self) -> None:
+        """The events as they were stamped, in seconds since the epoch."""
+        self.at(1, "mine", {"a": 1})
+        self.assertEqual(list(self.log), [(1000.5, "accepted", None), (1001.5, "mine", {"a": 1})])
+
+    def test_whole_milliseconds(self) -> None:
+        """What took 1, 2, 3… ms is as many, however coarse floats are where a clock says the seconds since the epoch."""
+        for start in (0.0, 7.0, 1e6, 1_700_000_000.0):
+            for number in range(1, 400):
+                log = RequestLog(1_700_000_000.25, start, lambda: 0.0)
+                log.events += (start + number / 1000, "responded", None)
+                self.assertEqual(log.between("accepted", "responded"), number, start)

@@ -17,9 +17,10 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python import usage
 from twisted.python.failure import Failure
 
+from vegurtx.cli.dotted import LoadError
 from vegurtx.cli.misuse import StrictOptions, cannot_listen, port_number
 from vegurtx.cli.reactor import hear_children, install_fastest_reactor
-from vegurtx.cli.router import RouterError, load_router
+from vegurtx.cli.router import load_router
 from vegurtx.cli.run import run, stop
 from vegurtx.service import ProxyService, address_text, bound_socket, make_service
 from vegurtx.settings import Settings
@@ -59,7 +60,7 @@ class DemoOptions(StrictOptions):
         install_fastest_reactor()
         try:
             self.router = load_router(self["router"])
-        except RouterError as problem:
+        except LoadError as problem:
             hint = "; the demo runs in a checkout, or with --router" if self["router"] == TOY_ROUTER else ""
             raise usage.UsageError(f"{problem}{hint}") from None
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from twisted.internet.error import CannotListenError
 from twisted.python import usage
 
+from vegurtx.net.binding import ANYWHERE
+from vegurtx.settings import did_you_mean
 
-def misuse(message: str) -> NoReturn:
-    """End the program: `message`, in one line, goes to standard error."""
-    sys.stderr.write(f"vegurtx: {' '.join(message.split())}\n")
+
+def misuse(message: str, stream: TextIO | None = None) -> NoReturn:
+    """End the program: `message`, in one line, goes to standard error, or to `stream`."""
+    (stream or sys.stderr).write(f"vegurtx: {' '.join(message.split())}\n")
     raise SystemExit(1)
 
 
@@ -27,7 +31,13 @@ class StrictOptions(usage.Options):
         try:
             super().parseOptions(options)  # type: ignore[no-untyped-call]
         except usage.UsageError as problem:
-            misuse(str(problem))
+            misuse(str(problem) + self._hint(str(problem)))
+
+    def _hint(self, problem: str) -> str:
+        unknown = re.fullmatch(r"option --([^ ]+) not recognized", problem)
+        if unknown is None:
+            return ""
+        return did_you_mean(f"--{unknown[1]}", [f"--{name.rstrip('=')}" for name in self.longOpt])
 
     def parseArgs(self, *args: str) -> None:
         """There is nothing but options."""
@@ -62,8 +72,14 @@ def port_number(option: str, value: Any) -> int:
     return int(text)
 
 
+def not_listening(problem: CannotListenError) -> str:
+    """What to say where a port is in use, or not ours to have."""
+    interface = str(problem.interface or ANYWHERE)
+    interface = f"[{interface}]" if ":" in interface else interface
+    reason = getattr(problem.socketError, "strerror", None) or problem.socketError
+    return f"cannot listen on {interface}:{problem.port}: {reason}"
+
+
 def cannot_listen(problem: CannotListenError) -> NoReturn:
     """End the program: the port is in use, or not ours to have."""
-    interface = f"[{problem.interface}]" if ":" in str(problem.interface) else problem.interface
-    reason = getattr(problem.socketError, "strerror", None) or problem.socketError
-    misuse(f"cannot listen on {interface}:{problem.port}: {reason}")
+    misuse(not_listening(problem))

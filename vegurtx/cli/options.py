@@ -1,22 +1,26 @@
-"""The options of ``twistd vegur`` and ``python -m vegurtx``: a user's words become settings and a router.
+"""The options of ``twistd vegur`` and ``python -m vegurtx``: a user's words become settings, listeners and a router.
 
 Settings are not listed here: their options, bounds and help come from `Settings`. What the command line does not say,
-the environment may (``VEGURTX_IDLE_TIMEOUT``), and else the default holds.
+the environment may (``VEGURTX_IDLE_TIMEOUT``), then the configuration file, and else the default holds.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
 from twisted.python import usage
 
+from vegurtx.cli.dotted import LoadError
+from vegurtx.cli.listener_options import PARAMETERS, listener_specs
+from vegurtx.cli.middlewares import load_middlewares
 from vegurtx.cli.misuse import StrictOptions
 from vegurtx.cli.reactor import install_fastest_reactor, install_named_reactor
-from vegurtx.cli.router import RouterError, load_router
+from vegurtx.cli.router import load_router
 from vegurtx.cli.settings_docs import default_text
-from vegurtx.service import ANYWHERE
-from vegurtx.settings import ENVIRONMENT_PREFIX, Entry, Settings, SettingsError, from_environment
+from vegurtx.listeners import ListenerSpec
+from vegurtx.settings import Entry, Given, Settings, SettingsError, from_environment
 
 Parameter = list[Any]
 
@@ -30,59 +34,140 @@ def _setting_parameter(entry: Entry) -> Parameter:
 
 
 class Options(StrictOptions):
-    """Options of ``twistd vegur``. After parsing, `settings` and `router` are there, and a reactor is installed."""
+    """Options of ``twistd vegur``. After parsing, the attributes below are there, and a reactor is installed."""
 
-    synopsis = "[options] --router DOTTED.NAME"
-    longdesc = "An HTTP proxy that asks your router where each request goes."
+    synopsis = "[options] (--router DOTTED.NAME | --config FILE)"
+    longdesc = "An HTTP proxy that asks your router where each request goes, or balances load as a file says."
     optParameters = [
-        ["port", "p", "8080", "The port to listen on; 0: the kernel chooses, and the log says which."],
-        ["interface", "i", ANYWHERE, 'The IP address to listen on; "::" for all, IPv6 too.'],
+        *PARAMETERS,
         [
             "router",
             "r",
             None,
             "The router: a class, a function that makes one, or an instance, e.g. mymodule.MyRouter.",
         ],
+        [
+            "config",
+            None,
+            None,
+            "A YAML file: its services make a load balancer, unless --router is given; its settings hold where "
+            "neither an option nor the environment says otherwise.",
+        ],
         *map(_setting_parameter, _ENTRIES),
+    ]
+    optFlags = [
+        [
+            "check-config",
+            None,
+            "Say what is wrong with the file, a line for each problem, and exit: 0, if nothing.",
+        ],
+        ["watch-config", None, "Read the file again when it changes, as on SIGHUP."],
     ]
 
     settings: Settings
+    #: where it is to listen
+    listeners: list[ListenerSpec]
+    #: the chain; None: the default one
+    middlewares: list[Any] | None
     router: Any
+    #: whether the router is the balancer that the configuration file describes
+    balances: bool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._endpoints: list[str] = []
+        self._middleware_names: list[str] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Listen on a Twisted endpoint (tcp:8080, unix:/run/proxy.sock, ...); haproxy:... takes PROXY headers. Can be
+        given several times."""
+        self._endpoints.append(endpoint)
+
+    def opt_middleware(self, name: str) -> None:
+        """A stage of the chain, before the router is asked, e.g. mymodule.TokenCheck; or a whole chain. Can be given
+        several times."""
+        self._middleware_names.append(name)
 
     def postOptions(self) -> None:
-        """Check everything, then load the router.
+        """Check everything, then load what the user has written.
 
         :raises usage.UsageError: something cannot be used.
         """
-        self.port()
-        self.settings = self._read_settings()
-        if self["router"] is None:
-            raise usage.UsageError("no router given: --router DOTTED.NAME says where requests go")
-        # Before a line of the user's module runs: it may import the global reactor, and that installs one.
+        self.listeners = listener_specs(self, self._endpoints)
+        path, named = self["config"], self["router"] is not None
+        for flag in ("check-config", "watch-config"):
+            if self[flag] and path is None:
+                raise usage.UsageError(f"--{flag} needs --config FILE")
+        if self["watch-config"] and named:
+            raise usage.UsageError("--watch-config is for the file's services; with --router there are none")
+        if path is None and not named:
+            raise usage.UsageError(
+                "no router given: --router DOTTED.NAME or --config FILE says where requests go"
+            )
+        self.balances = not named
+        # Before a line of the user's modules runs: they may import the global reactor, and that installs one.
         self.choose_reactor()
         try:
-            self.router = load_router(self["router"])
-        except RouterError as problem:
+            config = self._read_config()
+            if self["check-config"]:
+                self._end_check([])
+            self.middlewares = load_middlewares(self._middleware_names)
+            self.router = load_router(self["router"]) if named else config
+        except LoadError as problem:
             raise usage.UsageError(str(problem)) from None
 
     def choose_reactor(self) -> None:
         """Install the fastest reactor, unless twistd's --reactor has installed another."""
         install_fastest_reactor()
 
-    def _read_settings(self) -> Settings:
-        given = {entry.name: self[entry.option] for entry in _ENTRIES if self[entry.option] is not None}
+    def _read_config(self) -> Any:
+        """Make `settings` of all sources; returns the balancer, where the file makes one.
+
+        :raises usage.UsageError: the file or a setting cannot be used.
+        """
+        options = {
+            entry.name: Given(self[entry.option], f"--{entry.option}")
+            for entry in _ENTRIES
+            if self[entry.option] is not None
+        }
+        sources = [options, from_environment(os.environ)]
+        config, path = None, self["config"]
+        if path is not None:
+            from vegurtx.cli.configuration import ConfigError, balancer_of, read_config
+
+            try:
+                config = read_config(path, sources, services=self.balances)
+            except ConfigError as error:
+                self._fail(error.problems)
+            sources.append(
+                {name: Given(value, f"{path}: settings.{name}") for name, value in config.settings.items()}
+            )
         try:
-            return Settings.from_mapping({**from_environment(os.environ), **given})
+            self.settings = Settings.from_sources(*sources)
         except SettingsError as error:
-            problems = [_named_as_given(problem, given) for problem in error.problems]
-            raise usage.UsageError("; ".join(problems)) from None
+            if self["check-config"]:
+                self._end_check(error.problems)
+            raise usage.UsageError("; ".join(error.problems)) from None
+        if config is None or not self.balances:
+            return None
+        try:
+            return balancer_of(config, path)
+        except ConfigError as error:
+            self._fail(error.problems)
 
+    def _fail(self, problems: list[str]) -> NoReturn:
+        """The file cannot be used: end with all of it where that was asked for, else with one line."""
+        if self["check-config"]:
+            self._end_check(problems)
+        more = f" (and {len(problems) - 1} more; --check-config shows all)" if len(problems) > 1 else ""
+        raise usage.UsageError(problems[0] + more)
 
-def _named_as_given(problem: str, given: dict[str, Any]) -> str:
-    """The problem's line, with the setting's name as the user wrote it."""
-    name, colon, rest = problem.partition(":")
-    written = f"--{name.replace('_', '-')}" if name in given else ENVIRONMENT_PREFIX + name.upper()
-    return written + colon + rest
+    def _end_check(self, problems: list[str]) -> NoReturn:
+        for problem in problems:
+            sys.stderr.write(f"{' '.join(problem.split())}\n")
+        if not problems:
+            sys.stdout.write(f"{self['config']}: no problems\n")
+        raise SystemExit(1 if problems else 0)
 
 
 class CommandOptions(Options):

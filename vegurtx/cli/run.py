@@ -28,11 +28,23 @@ def run(service: Any, reactor: Any) -> None:
     """Start `service`, and return when the reactor has stopped.
 
     :param service: has ``startService`` and ``stopService``, as Twisted's `IService`.
+    :raises SystemExit: starting it has raised that; after everything has been stopped.
     """
+    ends: list[SystemExit] = []
+
+    def start() -> None:
+        try:
+            service.startService()
+        except SystemExit as end:  # the reactor would log it, and go on
+            ends.append(end)
+            stop(reactor)
+
     reactor.callWhenRunning(stop_on_signals, reactor)
-    reactor.callWhenRunning(service.startService)
+    reactor.callWhenRunning(start)
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run()
+    if ends:
+        raise ends[0]
 
 
 def stop(reactor: Any) -> None:

@@ -9,7 +9,11 @@ from vegurtx.middleware.proxy import Proxy
 from vegurtx.middleware.upgrade import Upgrade
 from vegurtx.middleware.validate_headers import ValidateHeaders
 
+#: the stages that have nothing to do for a plain request: a good head that expects no 100 and no upgrade
+IDLE_ON_PLAIN = (ValidateHeaders, Continue, Upgrade)
+
 __all__ = [
+    "IDLE_ON_PLAIN",
     "Continue",
     "LookupDomain",
     "LookupService",

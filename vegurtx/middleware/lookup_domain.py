@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from vegurtx.interfaces import IMiddleware
 from vegurtx.message import Redirect, Response
-from vegurtx.pending import then
+from vegurtx.pending import PENDING, deferred_of
 
 
 @implementer(IMiddleware)
@@ -19,7 +19,9 @@ class LookupDomain:
         """`None`, a `Response`, or a Deferred of these."""
         exchange = request.exchange
         group = exchange.router.lookup_domain_name(request.host, request, exchange.state)
-        return then(group, self._found, request)
+        if PENDING[group.__class__]:
+            return deferred_of(group).addCallback(self._found, request)
+        return self._found(group, request)
 
     def _found(self, group: Any, request: Any) -> Response | None:
         exchange = request.exchange

@@ -106,6 +106,8 @@ class BackendConnection(Protocol):
         self._surplus = False
         #: the pool's key; None for a connection that is closed after its one exchange
         self.key: Any = None
+        #: whether it is connected, as far as we know
+        self.alive = True
         #: whether it has served an exchange before this one
         self.reused = False
         #: bytes of the present exchange, from and to the back-end
@@ -130,28 +132,28 @@ class BackendConnection(Protocol):
         self._reading = _HEAD
         self.received = self.sent = 0
 
-    @property
-    def clean(self) -> bool:
-        """Whether the response ended where it said, nothing came behind it, and the connection is alive."""
-        return self._reading is _NOTHING and not self._surplus and not self.full
+    def rest(self) -> bool:
+        """The exchange is over: whether the connection can go to the pool.
 
-    @property
-    def alive(self) -> bool:
-        """Whether it is connected, as far as we know."""
-        return self._reading is not _CLOSED
-
-    def rest(self) -> None:
-        """The exchange is over, and the connection goes to the pool."""
+        It can where the response ended as it said, nothing came behind it, and the connection is alive.
+        """
+        if self._reading is not _NOTHING or self._surplus or self.full:
+            return False
         self._receiver = None
         self.reused = True
+        return True
 
     def drop(self) -> None:
         """Close at once; whatever has not been sent or read is lost. Harmless where it is closed already."""
         self._receiver = None
-        if self._reading is not _CLOSED:
-            self._reading = _CLOSED
+        if self.alive:
+            self._closes()
             transport: Any = self.transport
             transport.abortConnection()
+
+    def _closes(self) -> None:
+        self._reading = _CLOSED
+        self.alive = False
 
     def close(self) -> None:
         """Close in order; at once where what we wrote is not read, since nobody would wait for it."""
@@ -159,8 +161,8 @@ class BackendConnection(Protocol):
             self.drop()
             return
         self._receiver = None
-        if self._reading is not _CLOSED:
-            self._reading = _CLOSED
+        if self.alive:
+            self._closes()
             transport: Any = self.transport
             transport.unregisterProducer()
             self._keeper.closing(self)  # who does not read our last bytes, or answer our good-bye, is cut off
@@ -218,7 +220,12 @@ class BackendConnection(Protocol):
                 data = data[head.end :]
                 if not data or self._reading is not _HEAD:
                     return
-            framing = response_framing(head, self._method)
+            if self._method == b"GET":
+                framing = head.framing
+                if framing is None:
+                    framing = head.framing = response_framing(head, b"GET")
+            else:
+                framing = response_framing(head, self._method)
         except (BadHead, BadFraming) as error:
             receiver.backend_failed(("downstream", error.what))
             return
@@ -226,17 +233,20 @@ class BackendConnection(Protocol):
         self._body_begins(receiver, head, framing, data)
 
     def _body_begins(self, receiver: Receiver, head: ResponseHead, framing: int, data: bytes) -> None:
-        here = len(data) - head.end
-        if framing >= 0:
+        end = head.end
+        here = len(data) - end
+        if here == framing:
+            self._reading = _NOTHING
+            receiver.response(head, framing, [data[end:]] if framing else [], True, b"")
+        elif framing >= 0:
             self._remaining = framing - here
             if here < framing:
                 self._reading = _LENGTH
                 receiver.response(head, framing, [memoryview(data)[head.end :]] if here else [], False, b"")
                 return
             self._reading = _NOTHING
-            if here > framing:
-                self._surplus = True
-                data = data[: head.end + framing]
+            self._surplus = True
+            data = data[: end + framing]
             receiver.response(head, framing, [data[head.end :]] if framing else [], True, b"")
         elif framing == CHUNKED:
             decoder = ChunkedDecoder(self._body_limits)

@@ -36,11 +36,15 @@ class Certificates:
     """
 
     def __init__(self, certificate: str, private_key: str | None = None) -> None:
-        self._certificate = Path(certificate)
-        self._private_key = None if private_key is None else Path(private_key)
+        # Absolute: a daemon may have gone elsewhere when it reads them again.
+        self._certificate = Path(certificate).absolute()
+        self._private_key = None if private_key is None else Path(private_key).absolute()
         self._contexts: dict[str, SSL.Context] = {}
         self._default: SSL.Context
         self.reload()
+
+    def __str__(self) -> str:
+        return str(self._certificate)
 
     def reload(self) -> None:
         """Read the files again, for the connections to come.
@@ -62,9 +66,17 @@ class Certificates:
         path = self._certificate
         if not path.is_dir():
             return [(path, self._private_key or path)]
+        if self._private_key is not None:
+            raise CertificateError(
+                f"{path}: a folder has the keys beside their certificates; {self._private_key} is one too many"
+            )
+        try:
+            found = sorted(path.iterdir())
+        except OSError as error:
+            raise CertificateError(f"{path}: {error.strerror}") from None
         pairs = [
             (each, each.with_suffix(_KEY) if each.with_suffix(_KEY).exists() else each)
-            for each in sorted(path.iterdir())
+            for each in found
             if each.suffix in _ENDINGS
         ]
         if not pairs:
@@ -91,8 +103,11 @@ class Certificates:
         )
         try:
             return options.getContext(), _names(chain[0])
-        except SSL.Error:
-            raise CertificateError(f"{certificate}: the key in {key} is not this certificate's") from None
+        except SSL.Error as error:
+            said = ", ".join(reason for *_, reason in error.args[0])
+            if "mismatch" in said:
+                raise CertificateError(f"{certificate}: the key in {key} is not this certificate's") from None
+            raise CertificateError(f"{certificate}: it cannot be used ({said})") from None
 
     def _choose(self, connection: SSL.Connection) -> None:
         name = (connection.get_servername() or b"").decode("ascii", "replace").lower()

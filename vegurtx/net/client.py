@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet import error
@@ -14,9 +15,12 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from vegurtx.errors import ConnectFailed
-from vegurtx.message import Backend
+from vegurtx.message import Backend, BackendTLS
 from vegurtx.net.backend import READ, TAKE, BackendConnection
-from vegurtx.net.endpoints import tcp_client, tls_client, unix_client
+from vegurtx.net.backend_tls import BackendContexts
+from vegurtx.net.complaints import Complaints
+from vegurtx.net.endpoints import tcp_client, unix_client
+from vegurtx.net.handshake import TlsEndpoint
 from vegurtx.net.pool import Pool
 from vegurtx.wire.limits import BodyLimits, ResponseLimits
 from vegurtx.wire.response import ResponseParser
@@ -84,6 +88,8 @@ class BackendClient:
         if buffer_size:
             self._socket_options.insert(0, (socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_size))
         self._endpoint_for = endpoint_for or self._endpoint
+        self._contexts = BackendContexts()
+        self._complain = Complaints(reactor.seconds)
         self._factory = Factory.forProtocol(self._connection)
         self._factory.noisy = False
         self.pool: Pool[BackendConnection] = Pool(per_backend, total)
@@ -93,14 +99,12 @@ class BackendClient:
 
     # -- getting one ----------------------------------------------------------------------------------------------
 
-    def idle(self, backend: Backend) -> BackendConnection | None:
-        """A pooled connection to `backend`, if it may have one and one rests."""
-        return self.pool.take(backend.key) if backend.keepalive == "default" else None
-
     def connect(self, backend: Backend) -> Deferred[BackendConnection]:
         """A new connection; fails with `ConnectFailed`. Cancelling the Deferred gives the attempt up."""
         connecting: Deferred[Any] = maybeDeferred(self._open, backend)
-        return connecting.addCallbacks(self._connected, _connect_failed, callbackArgs=(backend,))
+        return connecting.addCallbacks(
+            self._connected, self._connect_failed, callbackArgs=(backend,), errbackArgs=(backend,)
+        )
 
     def _open(self, backend: Backend) -> Deferred[Any]:
         return self._endpoint_for(backend).connect(self._factory)
@@ -112,33 +116,51 @@ class BackendClient:
     def _connection(self) -> BackendConnection:
         return BackendConnection(self, self._parser, self._limits, self._body_limits)
 
+    def _connect_failed(self, failure: Failure, backend: Backend) -> Any:
+        if failure.check(CancelledError):
+            return failure
+        if failure.check(error.ConnectingCancelledError):
+            return Failure(CancelledError())  # which the endpoint's own word for it is not
+        failed = failure.value
+        if not isinstance(failed, ConnectFailed):
+            return Failure(ConnectFailed(connect_word(failure)))
+        if failed.detail:
+            self._complain(_where(backend), failed.detail)
+        return failure
+
     def _endpoint(self, backend: Backend) -> IStreamClientEndpoint:
         timeout = backend.connect_timeout or self._connect_timeout
+        plain = self._plain_endpoint(backend, timeout)
+        tls = backend.tls
+        if tls is None:
+            return plain
+        creator = self._contexts.peer(tls, backend.host) if isinstance(tls, BackendTLS) else tls
+        return TlsEndpoint(self._reactor, plain, creator, timeout, partial(self._complain, _where(backend)))
+
+    def _plain_endpoint(self, backend: Backend, timeout: float) -> IStreamClientEndpoint:
         if backend.path is not None:
             return unix_client(self._reactor, backend.path, timeout)
         if not backend.host.replace(".", "").isdigit():
             # What cannot be a name makes the resolver fail without telling anybody.
             backend.host.encode("idna")
-        if backend.tls is not None and backend.tls is not False:
-            return tls_client(
-                self._reactor,
-                backend.host,
-                backend.port,
-                timeout,
-                backend.tls,
-                socket_options=self._socket_options,
-            )
         return tcp_client(self._reactor, backend.host, backend.port, timeout, self._socket_options)
+
+    def reload_tls(self) -> list[str]:
+        """Read the files of all `BackendTLS` again, for the connections to come.
+
+        :returns: a line for each that cannot be used now; what was read of it before stays in force.
+        """
+        return self._contexts.reload()
 
     # -- giving it back -------------------------------------------------------------------------------------------
 
-    def release(self, connection: BackendConnection) -> None:
-        """The exchange on `connection` is over and went well: pool it, or close it."""
-        if connection.key is None or not connection.clean:
+    def release(self, connection: BackendConnection, now: float) -> None:
+        """The exchange on `connection` is over and went well: pool it, or close it. `now`: the reactor's time."""
+        key = connection.key
+        if key is None or not connection.rest():
             connection.close()
             return
-        connection.rest()
-        surplus = self.pool.put(connection.key, connection, self._reactor.seconds())
+        surplus = self.pool.put(key, connection, now)
         if surplus is not None:
             surplus.close()
         if self._sweep is None:
@@ -174,6 +196,7 @@ class BackendClient:
             if since + CLOSE_LIMIT > now:
                 self._reaper = self._reactor.callLater(since + CLOSE_LIMIT - now, self._reap)
                 return
+            del self._closing[connection]
             connection.cut_off()
 
     def stop(self) -> None:
@@ -192,9 +215,6 @@ def _cancel(call: Any) -> None:
         call.cancel()
 
 
-def _connect_failed(failure: Failure) -> Any:
-    if failure.check(CancelledError, ConnectFailed):
-        return failure
-    if failure.check(error.ConnectingCancelledError):  # an endpoint's word for it, which is no CancelledError
-        return Failure(CancelledError())
-    return Failure(ConnectFailed(connect_word(failure)))
+def _where(backend: Backend) -> str:
+    """A back-end's name in a log line."""
+    return ascii(backend.path) if backend.path is not None else f"{ascii(backend.host)[1:-1]}:{backend.port}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from OpenSSL.SSL import RECEIVED_SHUTDOWN
+from OpenSSL.SSL import RECEIVED_SHUTDOWN, Error
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import ISSLTransport
 from twisted.python.failure import Failure
@@ -22,7 +22,8 @@ def ended_in_order(transport: Any, reason: Failure) -> bool:
     """
     if reason.check(ConnectionDone) is not None:
         return True
-    if not ISSLTransport.providedBy(transport):
+    # OpenSSL marks a fatal alert as the end of a direction, too.
+    if not ISSLTransport.providedBy(transport) or reason.check(Error) is not None:
         return False
     # A peer that closes behind its close_notify answers ours with a reset: that takes nothing back.
     connection = transport.getHandle()  # type: ignore[attr-defined]

@@ -11,10 +11,10 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from vegurtx.net.endpoints import TlsDetails
+from vegurtx.net.listening import ListenerFactory
 from vegurtx.net.server import ClientConnection, Listener
 from vegurtx.wire.proxy_protocol import ProxyHeader, parse_proxy_header
 
@@ -58,22 +58,13 @@ class ProxiedConnection(ClientConnection):
             self._tls = TlsDetails(header.tls.version, header.tls.cipher, header.tls.sni, None)
 
 
-class ProxiedFactory(Factory):
-    """Makes connections that begin with a PROXY header, for whatever `listener` serves.
+class ProxiedFactory(ListenerFactory):
+    """Makes connections that begin with a PROXY header, for whatever `listener` serves; see `ListenerFactory`."""
 
-    :param listener: a `ProxyFactory`.
-    """
+    connection = ProxiedConnection
 
-    noisy = False
-
-    def __init__(self, listener: Any) -> None:
-        self.listener = listener
-
-    def buildProtocol(self, addr: IAddress | None) -> ClientConnection:
-        """A proxy has connected."""
-        connection = ProxiedConnection(self.listener)
-        connection.factory = self
-        return connection
+    def __init__(self, listener: Any, label: str = "proxy") -> None:
+        super().__init__(listener, label)
 
 
 def _address(address: tuple[str, int]) -> IAddress:

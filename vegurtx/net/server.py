@@ -289,7 +289,7 @@ class ClientConnection(Protocol):
 
     # -- the end of an exchange -----------------------------------------------------------------------------------
 
-    def finish(self, keep: bool) -> None:
+    def finish(self, keep: bool, now: float) -> None:
         """The response is out. With `keep` the next request may come, else the connection ends in order."""
         self.handler = None
         if self._reading is _CLOSED:
@@ -306,8 +306,7 @@ class ClientConnection(Protocol):
         if self._held:
             self._advance()
             return
-        listener = self._listener
-        self.timer.set(listener.seconds(), listener.idle_limit)
+        self.timer.set(now, self._listener.idle_limit)
         if self.eof:
             self._close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -50,8 +49,10 @@ class Derived(NamedTuple):
     status_line: bytes
     lines: bytes
     """The field lines for the client; all but what the router adds and the last, `Connection`."""
-    plain: bytes
-    """Both of them."""
+    kept: bytes
+    """Both of them, and the end of a head whose connection stays open."""
+    closed: bytes
+    """The same for one that is closed."""
 
 
 def derive(head: ResponseHead, old_client: bool) -> Derived:
@@ -78,7 +79,9 @@ def derive(head: ResponseHead, old_client: bool) -> Derived:
         b"" if b"server" in known else _SERVER,
     )
     status_line = b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
-    return Derived(persistent(tokens, head.minor), status_line, lines, status_line + lines)
+    plain = status_line + lines
+    kept, closed = plain + _ENDINGS[True], plain + _ENDINGS[False]
+    return Derived(persistent(tokens, head.minor), status_line, lines, kept, closed)
 
 
 def response_head(derived: Derived, extra: object, keep: bool) -> bytes:
@@ -88,7 +91,7 @@ def response_head(derived: Derived, extra: object, keep: bool) -> bytes:
     """
     if extra:
         return derived.status_line + replaced(derived.lines, extra) + _ENDINGS[keep]
-    return derived.plain + _ENDINGS[keep]
+    return derived.kept if keep else derived.closed
 
 
 def switching_head(head: ResponseHead, derived: Derived, extra: object) -> bytes:
@@ -104,8 +107,10 @@ def interim_head(head: ResponseHead) -> bytes:
     return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, rest)
 
 
-def page(answer: ErrorPage, method: bytes, keep: bool) -> tuple[bytes, bytes]:
+def page(answer: ErrorPage, method: bytes, keep: bool, now: float) -> tuple[bytes, bytes]:
     """A page of the router's or of a middleware's: the field lines, and the whole of its bytes.
+
+    :param now: the time of day, in seconds since the epoch.
 
     :raises TypeError, ValueError: it cannot be sent.
     """
@@ -120,7 +125,7 @@ def page(answer: ErrorPage, method: bytes, keep: bool) -> tuple[bytes, bytes]:
     names = {name for name, _ in pairs}
     lines = b"".join(line for _, line in pairs)
     if b"date" not in names:
-        lines += b"Date: %b\r\n" % formatdate(time.time(), usegmt=True).encode("ascii")
+        lines += b"Date: %b\r\n" % formatdate(now, usegmt=True).encode("ascii")
     if b"server" not in names:
         lines += _SERVER
     if code != 204 and code != 304:

@@ -47,6 +47,7 @@ class Exchange:
         "_gone",
         "_relay",
         "_stage",
+        "_stages",
         "_tries",
         "_waiting",
         "accepted_at",
@@ -105,7 +106,22 @@ class Exchange:
 
         self.problem: RouteError | None = None
         self.target = head.target
-        intake = self.intake = self._read(head)
+        self._stages = proxy.stages
+        # the head is much the same as the one before: so is what it says
+        intake: Intake | None = connection.memo
+        if (
+            intake is not None
+            and intake.known is head.known
+            and intake.minor == head.minor
+            and head.target[0] == _SLASH
+            and head.method != b"CONNECT"
+        ):
+            self.problem = intake.problem
+            if intake.plain:
+                self._stages = proxy.plain_stages
+        else:
+            intake = self._read(head)
+        self.intake = intake
         self.now = now = proxy.seconds()
         self.accepted_at = accepted_at = proxy.wall()
         self.log = RequestLog(accepted_at, now, proxy.seconds)
@@ -117,10 +133,6 @@ class Exchange:
         """What the head says; what is wrong with it is kept for the stage whose matter it is."""
         connection = self.connection
         if head.target[0] == _SLASH and head.method != b"CONNECT":
-            last: Intake | None = connection.memo
-            if last is not None and last.known is head.known and last.minor == head.minor:
-                self.problem = last.problem
-                return last
             intake = connection.memo = Intake(head, connection, self.proxy)
             self.problem = intake.problem
             return intake
@@ -142,7 +154,7 @@ class Exchange:
             connection.expect_body(framing)
         try:
             state = self.router.init(self.accepted_at, self.request)
-            if PENDING[state.__class__]:
+            if state is not None and PENDING[state.__class__]:
                 self.wait(state, self._initialised)
                 return
         except RouteError as error:
@@ -162,7 +174,7 @@ class Exchange:
 
     def _run(self, outcome: Any = None) -> None:
         """Go on with the chain; `outcome` is what its last stage came to."""
-        stages = self.proxy.stages
+        stages = self._stages
         request = self.request
         try:
             while outcome is None:
@@ -229,7 +241,8 @@ class Exchange:
 
     def found(self, domain_group: Any) -> None:
         """The request's domain group is known."""
-        self.still_wanted()
+        if self._failure is not None:
+            raise CancelledError
         self.domain_group = domain_group
         self.phase = "checkout"
 
@@ -254,12 +267,19 @@ class Exchange:
 
     def checkout(self) -> Any:
         """Check a service out and connect to it, until one answers or the router gives up. For the chain's stage."""
-        self.still_wanted()
+        if self._failure is not None:  # as `still_wanted`
+            raise CancelledError
         if self._tries >= self.proxy.max_connect_tries:
             raise RouteError(("downstream", "connect_tries"))
-        return then(
-            self.router.checkout_service(self.domain_group, self.request, self.state), self._checked_out
-        )
+        router, request, state = self.router, self.request, self.state
+        service = router.checkout_service(self.domain_group, request, state)
+        if PENDING[service.__class__]:
+            return deferred_of(service).addCallback(self._checked_out)
+        self.service = service
+        backend = router.service_backend(service, request, state)
+        if backend.__class__ is not Backend and PENDING[backend.__class__]:
+            return deferred_of(backend).addCallback(self._connect)
+        return self._connect(backend)
 
     def still_wanted(self) -> None:
         """A callback that was cancelled may answer all the same: nothing more is asked or opened after that."""
@@ -272,21 +292,22 @@ class Exchange:
         return then(self.router.service_backend(service, self.request, self.state), self._connect)
 
     def _connect(self, backend: Any) -> Any:
-        self.still_wanted()
-        if not isinstance(backend, Backend):
+        if self._failure is not None:  # as `still_wanted`
+            raise CancelledError
+        if backend.__class__ is not Backend and not isinstance(backend, Backend):
             raise TypeError(f"service_backend returned {backend!r}, which is no Backend")
         self._tries += 1
         self.backend = backend
-        self.response_limit = backend.response_timeout or self.proxy.response_limit
-        now = self.proxy.seconds()
-        self.log.events.append((now, "pre_connect", None))
+        proxy = self.proxy
+        self.response_limit = backend.response_timeout or proxy.response_limit
+        now = proxy.seconds()
         self.route_time = int((now - self.now) * 1000)
-        link = self.proxy.client.idle(backend)
+        link = proxy.client.pool.take(backend.key) if backend.keepalive == "default" else None
         if link is None:
+            self.log.events += (now, "pre_connect", None)
             return self._dial()
         self.connect_time = 0
-        self.log.events.append((now, "connect_time", "pre"))
-        self.log.events.append((now, "connect_time", "post"))
+        self.log.events += (now, "pre_connect", None, now, "connect_time", "pre", now, "connect_time", "post")
         self.link = link
         self.phase = "connected"
         return None
@@ -374,20 +395,22 @@ class Exchange:
             return
         self._redialled(None)
 
-    def completed(self, reusable: bool, keep: bool) -> None:
+    def completed(self, reusable: bool, keep: bool, now: float) -> None:
         """The response is out, whole. `reusable`: the back-end's connection can serve others."""
         link, self.link = self.link, None
+        connection = self.connection
         if link is not None:
-            self._count(link)
+            request = self.request
+            request.bytes_received = link.received
+            request.bytes_sent = link.sent
             if reusable:
-                self.proxy.client.release(link)
-            elif self.connection.body_pending:
+                self.proxy.client.release(link, now)
+            elif connection.body_pending:
                 link.drop()
             else:
                 link.close()
-        connection = self.connection
-        self._end("normal", "normal")
-        connection.finish(keep)
+        self._end("normal", "normal", now)
+        connection.finish(keep, now)
 
     def broken(self, reason: Reason) -> None:
         """A part of the response is out, and the rest cannot follow (rule 21)."""
@@ -492,7 +515,7 @@ class Exchange:
         connection = self.connection
         link, self.link = self.link, None
         if link is not None:  # a stage answers in place of the back-end, which has not been asked
-            self.proxy.client.release(link)
+            self.proxy.client.release(link, self.proxy.seconds())
         connection.skip_body()
         if self._ended:
             return
@@ -503,48 +526,50 @@ class Exchange:
         try:
             if not isinstance(answer, ErrorPage):
                 raise TypeError(f"error_page returned {answer!r}, which is no ErrorPage")
-            lines, whole = page(answer, method, keep)
+            lines, whole = page(answer, method, keep, self.proxy.wall())
         except Exception:
             if reason is None:  # a stage's answer: now it is an error, and the router may say how it looks
                 self.crashed("an answer that cannot be sent")
                 return
             log.failure("an error page that cannot be sent")
             answer = ErrorPage(entry(reason).status)
-            lines, whole = page(answer, method, keep)
+            lines, whole = page(answer, method, keep, self.proxy.wall())
         self.request.responded(answer.code, lines)
         connection.write(whole)
         if reason is None:
             self._end("normal", "normal")
         else:
             self._end("error", reason)
-        connection.finish(keep)
+        connection.finish(keep, self.proxy.seconds())
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    def _end(self, status: str, service_state: Reason) -> None:
+    def _end(self, status: str, service_state: Reason, now: float | None = None) -> None:
         """The final ``checkin_service``, and ``terminate``. The connections are the caller's business."""
         self._ended = True
         self._relay = None
         request, state = self.request, self.state
-        self.log.events.append((self.proxy.seconds(), "responded", None))
+        self.log.events += (self.proxy.seconds() if now is None else now, "responded", None)
         try:
             given_back = self.router.checkin_service(
                 self.domain_group, self.service, self.phase, service_state, request, state
             )
-            if PENDING[given_back.__class__]:
-                deferred_of(given_back).addErrback(_logged, "checkin_service").addCallback(
-                    lambda _: self._terminate(status)
-                )
+            if given_back is not None and PENDING[given_back.__class__]:
+                checking_in = deferred_of(given_back).addErrback(_logged, "checkin_service")
+                checking_in.addCallback(self._checked_in, status)
                 return
         except Exception:
             log.failure("checkin_service raised")
+        self._terminate(status)
+
+    def _checked_in(self, _: object, status: str) -> None:
         self._terminate(status)
 
     def _terminate(self, status: str) -> None:
         request = self.request
         try:
             last = self.router.terminate(status, request, self.state)
-            if PENDING[last.__class__]:
+            if last is not None and PENDING[last.__class__]:
                 deferred_of(last).addErrback(_logged, "terminate")
         except Exception:
             log.failure("terminate raised")

@@ -13,8 +13,8 @@ from twisted.internet.protocol import Factory
 from zope.interface.verify import verifyObject
 
 from vegurtx.interfaces import IRouter
-from vegurtx.middleware import default_middlewares
-from vegurtx.net.client import BackendClient
+from vegurtx.middleware import IDLE_ON_PLAIN, default_middlewares
+from vegurtx.net.client import BackendClient, EndpointFor
 from vegurtx.net.endpoints import pause_accepting, resume_accepting
 from vegurtx.net.server import ClientConnection
 from vegurtx.net.timer import FOREVER
@@ -46,6 +46,7 @@ class ProxyFactory(Factory):
     :param middlewares: the chain (objects that provide `IMiddleware`, or functions of the request); without it,
         `default_middlewares()`.
     :param reactor: the reactor; without it, the global one.
+    :param endpoint_for: makes the endpoint for a `Backend`; without it, the sockets' (TCP, TLS, UNIX).
     :raises zope.interface.Invalid: the router does not provide `IRouter`.
     :raises SettingsError: a setting is unknown or not in its bounds.
     """
@@ -59,6 +60,7 @@ class ProxyFactory(Factory):
         middlewares: Iterable[Any] | None = None,
         *,
         reactor: Any = None,
+        endpoint_for: EndpointFor | None = None,
     ) -> None:
         verifyObject(IRouter, router)
         if not isinstance(settings, Settings):
@@ -75,6 +77,10 @@ class ProxyFactory(Factory):
         self.draining = False
         chain = default_middlewares() if middlewares is None else list(middlewares)
         self.stages: tuple[Any, ...] = tuple(getattr(stage, "execute", stage) for stage in chain)
+        #: the same for plain requests (see `Intake.plain`)
+        self.plain_stages: tuple[Any, ...] = tuple(
+            getattr(stage, "execute", stage) for stage in chain if type(stage) not in IDLE_ON_PLAIN
+        )
         self.connections: set[ClientConnection] = set()
         self._ports: list[Any] = []
         self._crowded = False
@@ -96,6 +102,7 @@ class ProxyFactory(Factory):
             body_limits=self.body_limits,
             buffer_size=settings.client_tcp_buffer_limit,
             socket_options=settings.extra_socket_options,
+            endpoint_for=endpoint_for,
         )
 
     def _read_limits(self, settings: Settings) -> None:
@@ -127,9 +134,9 @@ class ProxyFactory(Factory):
         """The fields whose names are settings: they are patterns once, not per request."""
         key = self.request_id_key = settings.request_id_name.lower().encode("ascii")
         self.request_id_max_size = settings.request_id_max_size
-        self.request_id_line = b"%b: %%b\r\n" % settings.request_id_name.encode("ascii")
+        self.request_id_line = b"%b: %%b\r\n" % _escaped(settings.request_id_name)
         times = [settings.start_time_header, settings.connect_time_header, settings.route_time_header]
-        self.time_lines = b"".join(b"%b: %%d\r\n" % name.encode("ascii") for name in times)
+        self.time_lines = b"".join(b"%b: %%d\r\n" % _escaped(name) for name in times)
         time_keys = {name.lower().encode("ascii") for name in times}
         self.own_names = own_names({key, *time_keys})
         self.parser = RequestParser(self.request_limits, TAKE | time_keys, READ | {key})
@@ -192,3 +199,8 @@ class ProxyFactory(Factory):
         except ValueError:
             return False
         return any(address in network for network in self._trusted)
+
+
+def _escaped(name: str) -> bytes:
+    """A field's name in a template for the ``%`` operator; a percent sign may stand in a name."""
+    return name.encode("ascii").replace(b"%", b"%%")

@@ -77,6 +77,7 @@ class Intake:
         "minor",
         "peer",
         "persistent",
+        "plain",
         "problem",
         "proto",
         "repeated",
@@ -122,7 +123,14 @@ class Intake:
         ):
             self.given_id = given_id.decode("ascii")
         self._read_peer(connection, proxy, port)
-        #: the field lines for the back-end, and what they were made for (see `upstream`)
+        #: whether there is nothing to refuse, to continue or to upgrade
+        self.plain = (
+            self.problem is None
+            and b"expect" not in known
+            and self.tokens is not None
+            and b"upgrade" not in self.tokens
+        )
+        #: the head for the back-end, and what it was made for (see `upstream`)
         self.upstream = b""
         self.upstream_for: Wishes | None = None
 

@@ -76,11 +76,16 @@ class Relay:
     def prepare(self) -> Any:
         """Ask the router what it adds to the request, and send it; `TAKEN`, or a Deferred of it."""
         exchange = self._exchange
-        exchange.log.events.append((exchange.proxy.seconds(), "pre_proxy", None))
-        wanted = exchange.router.feature("peer_port", exchange.request, exchange.state)
-        if wanted is False:
-            return self._add(False)
-        return then(wanted, self._add)
+        log = exchange.log
+        log.events += (exchange.proxy.seconds(), "pre_proxy", None)
+        router, request, state = exchange.router, exchange.request, exchange.state
+        wanted = router.feature("peer_port", request, state)
+        if wanted is not False:
+            return then(wanted, self._add)
+        extra = router.additional_headers("upstream", log, request, state)
+        if extra and PENDING[extra.__class__]:
+            return then(extra, self._send, False)
+        return self._send(extra, False)
 
     def _add(self, peer_port: Any) -> Any:
         exchange = self._exchange
@@ -91,11 +96,31 @@ class Relay:
 
     def _send(self, extra: Any, peer_port: bool) -> Any:
         exchange = self._exchange
-        head = self._head = upstream_head(exchange, peer_port, extra)
-        exchange.log.events.append((exchange.proxy.seconds(), "headers_formatted", None))
-        if exchange.head.method in _IDEMPOTENT:
+        head = upstream_head(exchange, peer_port, extra)
+        method = exchange.head.method
+        link = exchange.link
+        client = exchange.connection
+        if method in _IDEMPOTENT:
             self._replay = [head]
-        self._begin()
+        if link is None or not link.alive or exchange.intake.framing:
+            exchange.log.events += (exchange.proxy.seconds(), "headers_formatted", None)
+            self._head = head
+            self._begin()
+            return TAKEN
+        # the plain way: nothing but a head
+        self._link = link
+        self._uploaded = True
+        client.handler = self
+        link.begin(self, method)
+        link.sent = len(head)
+        link.write(head)
+        now = exchange.proxy.seconds()
+        exchange.log.events += (
+            *(now, "headers_formatted", None),
+            *(now, "headers_sent", None),
+            *(now, "service_time", "pre"),
+        )
+        client.timer.set(now, exchange.response_limit)
         return TAKEN
 
     def _begin(self) -> None:
@@ -130,8 +155,7 @@ class Relay:
     def _head_sent(self, limit: float) -> None:
         exchange = self._exchange
         now = exchange.proxy.seconds()
-        exchange.log.events.append((now, "headers_sent", None))
-        exchange.log.events.append((now, "service_time", "pre"))
+        exchange.log.events += (now, "headers_sent", None, now, "service_time", "pre")
         exchange.connection.timer.set(now, limit)
 
     def request_body(self, pieces: list[Any], ended: bool, trailers: bytes) -> None:
@@ -160,7 +184,7 @@ class Relay:
             exchange.connection.timer.since = now
             return
         self._uploaded = True
-        exchange.log.events.append((now, "client_last_packet_sent", None))
+        exchange.log.events += (now, "client_last_packet_sent", None)
         if not self._responding:
             exchange.connection.timer.set(now, exchange.response_limit)
 
@@ -214,58 +238,64 @@ class Relay:
         if self._waits and not self._continued:  # a final status instead of the 100: the body is not sent
             exchange.connection.hold_body()
         now = exchange.proxy.seconds()
-        exchange.log.events.append((now, "client_first_packet_recv", None))
+        exchange.log.events += (now, "client_first_packet_recv", None)
         if not ended:
             exchange.connection.timer.set(now, exchange.proxy.body_limit)
-        exchange.request.responded(head.status, head.block)
+        request = exchange.request
+        request.responded(head.status, head.block)
         try:
-            extra = exchange.router.additional_headers(
-                "downstream", exchange.log, exchange.request, exchange.state
-            )
-            if PENDING[extra.__class__]:
+            extra = exchange.router.additional_headers("downstream", exchange.log, request, exchange.state)
+            if extra and PENDING[extra.__class__]:
                 self._held = []
                 self._link.pause_reading()
-                exchange.wait(extra, lambda pairs: self._respond_later(pairs, head, framing))
+                self._wait_for(extra, head, framing)
                 self.response_body(first, ended, trailers)
                 return
             out = self._head_for_client(extra, head, framing)
         except Exception:
             exchange.crashed("additional_headers")
             return
-        self._respond(out, first, ended, trailers)
+        self._respond(out, first, ended, trailers, now)
+
+    def _wait_for(self, extra: Any, head: ResponseHead, framing: int) -> None:
+        self._exchange.wait(extra, lambda pairs: self._respond_later(pairs, head, framing))
 
     def _respond_later(self, extra: Any, head: ResponseHead, framing: int) -> None:
         """The router took its time over the response's headers: the back-end waited, and its bytes here."""
         exchange = self._exchange
         out = self._head_for_client(extra, head, framing)
-        exchange.connection.timer.set(exchange.proxy.seconds(), exchange.proxy.body_limit)
+        now = exchange.proxy.seconds()
+        exchange.connection.timer.set(now, exchange.proxy.body_limit)
         held, self._held = self._held or [], None
         self._link.resume_reading()  # before the write, which may find the client full and pause it again
-        self._respond(out, held, self._ended, self._trailers)
+        self._respond(out, held, self._ended, self._trailers, now)
 
     def _head_for_client(self, extra: Any, head: ResponseHead, framing: int) -> bytes:
         exchange = self._exchange
         client = exchange.connection
         intake = exchange.intake
         old_client = intake.minor == 0
-        self._rechunk = framing == CHUNKED and not old_client
         derived = head.derived
         if old_client:
             derived = derive(head, True)  # not kept: the same head may go to another kind of client next
         elif derived is None:
             derived = head.derived = derive(head, False)
-        self._reusable = derived.persistent and framing != UNTIL_CLOSE
-        self._keep = (
-            intake.persistent
-            and self._uploaded
-            and framing != UNTIL_CLOSE
-            and not (framing == CHUNKED and old_client)
-            and not exchange.proxy.draining
-            and (not client.eof or client.holding)
-        )
-        return response_head(derived, extra, self._keep)
+        keep = intake.persistent and self._uploaded and not exchange.proxy.draining
+        if framing < 0:  # no length is known
+            self._rechunk = framing == CHUNKED and not old_client
+            keep = keep and self._rechunk
+            self._reusable = derived.persistent and framing != UNTIL_CLOSE
+        else:
+            self._reusable = derived.persistent
+        if keep and client.eof and not client.holding:
+            keep = False
+        self._keep = keep
+        if extra:
+            return response_head(derived, extra, keep)
+        out: bytes = derived.kept if keep else derived.closed
+        return out
 
-    def _respond(self, out: bytes, first: list[Any], ended: bool, trailers: bytes) -> None:
+    def _respond(self, out: bytes, first: list[Any], ended: bool, trailers: bytes, now: float) -> None:
         client = self._exchange.connection
         if client.full:
             self._link.pause_reading()
@@ -277,7 +307,7 @@ class Relay:
         else:
             client.write_sequence([out, *body])
         if ended:
-            self._whole()
+            self._whole(now)
 
     def response_body(self, pieces: list[Any], ended: bool, trailers: bytes) -> None:
         """A part of the response's body."""
@@ -288,28 +318,26 @@ class Relay:
             return
         exchange = self._exchange
         client = exchange.connection
-        client.timer.since = exchange.proxy.seconds()
+        client.timer.since = now = exchange.proxy.seconds()
         out = self._chunks(pieces, ended, trailers) if self._rechunk else pieces
         if len(out) == 1:
             client.write(out[0])
         elif out:
             client.write_sequence(out)
         if ended:
-            self._whole()
+            self._whole(now)
 
     def _chunks(self, pieces: list[Any], ended: bool, trailers: bytes) -> list[Any]:
         out = encode_chunks(pieces)
         return [*out, last_chunk(forwardable_trailers(trailers))] if ended else out
 
-    def _whole(self) -> None:
+    def _whole(self, now: float) -> None:
         """The response has ended."""
         exchange = self._exchange
-        now = exchange.proxy.seconds()
-        exchange.log.events.append((now, "client_last_packet_recv", None))
-        exchange.log.events.append((now, "service_time", "post"))
+        exchange.log.events += (now, "client_last_packet_recv", None, now, "service_time", "post")
         if exchange.connection.full and self._reusable:
             self._link.resume_reading()
-        exchange.completed(self._reusable and self._uploaded, self._keep)
+        exchange.completed(self._reusable and self._uploaded, self._keep, now)
 
     def response_begins(self) -> None:
         """A part of a head is here: once it has begun, a response has `idle_timeout` from byte to byte (rule 24)."""

@@ -21,11 +21,13 @@ class Request:
     """One request. Text is ``str`` (latin-1); times are as `RequestLog` says.
 
     Some attributes are plain: ``id`` (the request id, sent on to the back-end), ``log`` (a `RequestLog`),
-    ``response_code`` (of the final response; ``None`` before it), ``bytes_sent`` and ``bytes_received`` (to and from
-    the back-end, as in vegur), ``suggested_code`` (the status that the stage which refused it would like).
+    ``response_code`` (of the final response; ``None`` before it), ``suggested_code`` (the status that the stage which
+    refused it would like).
     """
 
     __slots__ = (
+        "_bytes_received",
+        "_bytes_sent",
         "_connection",
         "_head",
         "_headers",
@@ -33,8 +35,6 @@ class Request:
         "_response_block",
         "_response_headers",
         "_target",
-        "bytes_received",
-        "bytes_sent",
         "exchange",
         "host",
         "id",
@@ -67,8 +67,8 @@ class Request:
         self.id = id
         self.response_code: int | None = None
         self.suggested_code: int | None = None
-        self.bytes_received = 0
-        self.bytes_sent = 0
+        self._bytes_received = 0
+        self._bytes_sent = 0
 
     # -- what the client said -------------------------------------------------------------------------------------
 
@@ -172,6 +172,33 @@ class Request:
         self._response_block = block
         self._response_headers = None
 
+    # -- how much it was --------------------------------------------------------------------------------------------
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes sent to the back-end: head, body and its framing; of the last connection that was used (vegur_req).
+
+        It grows while the request goes on.
+        """
+        exchange = self.exchange
+        link = None if exchange is None else exchange.link
+        return self._bytes_sent if link is None else link.sent
+
+    @bytes_sent.setter
+    def bytes_sent(self, count: int) -> None:
+        self._bytes_sent = count
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes received from the back-end, interim responses, heads and framing included; else as `bytes_sent`."""
+        exchange = self.exchange
+        link = None if exchange is None else exchange.link
+        return self._bytes_received if link is None else link.received
+
+    @bytes_received.setter
+    def bytes_received(self, count: int) -> None:
+        self._bytes_received = count
+
     # -- durations in milliseconds, None where the request never got that far (vegur_req) --------------------------
 
     @property
@@ -191,7 +218,7 @@ class Request:
 
     @property
     def service_duration(self) -> int | None:
-        """Of the whole conversation with the back-end."""
+        """Of the conversation with the (last) back-end, from the head's being sent to its end, however it ended."""
         return self.log.event_duration("service_time")
 
     @property
@@ -206,13 +233,21 @@ class Request:
 
     @property
     def request_proxy_duration(self) -> int | None:
-        """From the head's being sent to the end of the request's body."""
-        return self.log.between("headers_sent", "client_last_packet_sent")
+        """From the head's being sent to the end of the request's body; 0 where there is none."""
+        log = self.log
+        if log.event("client_last_packet_sent") is None and not self._has_body:
+            return log.between("headers_sent", "headers_sent")
+        return log.between("headers_sent", "client_last_packet_sent")
 
     @property
     def response_proxy_duration(self) -> int | None:
-        """From the response's first byte to its last."""
+        """From the response's first byte to its last; of a byte pipe, to its end."""
         return self.log.between("client_first_packet_recv", "client_last_packet_recv")
+
+    @property
+    def _has_body(self) -> bool:
+        known = self._head.known  # of a request that was sent on, it is well formed
+        return b"transfer-encoding" in known or int(known.get(b"content-length", b"0")) > 0
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target!r} host={self.host!r} id={self.id}>"

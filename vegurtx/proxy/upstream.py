@@ -56,6 +56,31 @@ class Wishes(NamedTuple):
     """The protocols that are offered to the back-end."""
     peer_port: int | None
     """The client's port, where the feature of this name is on."""
+    keep: bool
+    """The back-end's connection stays open."""
+
+
+_PLAIN = {keep: Wishes(False, None, None, keep) for keep in (True, False)}
+
+
+def upstream_template(intake: Intake, proxy: ProxyFactory, wishes: Wishes) -> bytes:
+    """The head for the back-end that requests with the same `Intake` and wishes share, for the ``%`` operator.
+
+    It has places for method and target, for the request id unless the client brought one, and for the three times.
+    """
+    via = intake.known.get(b"via")
+    constant = upstream_fields(intake, proxy, wishes).replace(b"%", b"%%")
+    ending = _UPGRADE if wishes.upgrade is not None else _KEEP_ALIVE if wishes.keep else _CLOSE
+    return b"".join(
+        (
+            b"%b %b HTTP/1.1\r\n",
+            constant,
+            b"" if intake.given_id else proxy.request_id_line,
+            proxy.time_lines,
+            b"Via: 1.1 vegur\r\n" if via is None else b"Via: %b, 1.1 vegur\r\n" % via.replace(b"%", b"%%"),
+            ending,
+        )
+    )
 
 
 def upstream_fields(intake: Intake, proxy: ProxyFactory, wishes: Wishes) -> bytes:
@@ -109,31 +134,29 @@ def upstream_head(exchange: Exchange, peer_port: bool, extra: object) -> bytes:
     proxy = exchange.proxy
     intake = exchange.intake
     upgrade = exchange.upgrade
-    wishes = _PLAIN
+    keep = exchange.backend.keepalive is not None
+    wishes = _PLAIN[keep]
     if peer_port or upgrade is not None or exchange.deep_continue:
         port = getattr(exchange.connection.peer, "port", 0) if peer_port else None
-        wishes = Wishes(exchange.deep_continue, upgrade, port)
-    if intake.upstream_for != wishes:
+        wishes = Wishes(exchange.deep_continue, upgrade, port, keep)
+    if intake.upstream_for is not wishes and intake.upstream_for != wishes:
         intake.upstream_for = wishes
-        intake.upstream = upstream_fields(intake, proxy, wishes)
-    lines = intake.upstream
-    if not intake.given_id:
-        lines += proxy.request_id_line % exchange.request.id.encode("ascii")
-    via = intake.known.get(b"via")
-    lines = b"%b%b%b" % (
-        lines,
-        proxy.time_lines % (int(exchange.accepted_at * 1000), exchange.connect_time, exchange.route_time),
-        b"Via: 1.1 vegur\r\n" if via is None else b"Via: %b, 1.1 vegur\r\n" % via,
-    )
-    if extra:
-        lines = replaced(lines, extra)
-    ending = _CLOSE if exchange.backend.keepalive is None else _KEEP_ALIVE
-    if upgrade is not None:
-        ending = _UPGRADE
-    return b"%b %b HTTP/1.1\r\n%b%b" % (exchange.head.method, exchange.target, lines, ending)
+        intake.upstream = upstream_template(intake, proxy, wishes)
+    method, target = exchange.head.method, exchange.target
+    # the start in milliseconds: %d cuts what is behind the point
+    times = (exchange.accepted_at * 1000, exchange.connect_time, exchange.route_time)
+    if intake.given_id:
+        head = intake.upstream % (method, target, *times)
+    else:
+        head = intake.upstream % (method, target, exchange.request.id.encode("ascii"), *times)
+    return with_fields(head, extra) if extra else head
 
 
-_PLAIN = Wishes(False, None, None)
+def with_fields(head: bytes, extra: object) -> bytes:
+    """A head with the router's fields in it; the request line and the last field, `Connection`, stay where they are."""
+    begin = head.index(b"\n") + 1
+    end = head.rindex(b"\n", 0, -4) + 1
+    return head[:begin] + replaced(head[begin:end], extra) + head[end:]
 
 
 def _members(value: bytes) -> tuple[bytes, ...]:

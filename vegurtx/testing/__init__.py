@@ -1,28 +1,28 @@
-"""`vegurtx.testing`: scripted peers, to test a router, or the proxy itself, over real sockets.
+"""`vegurtx.testing`: scripted peers, to test a router, or the proxy itself, in memory or over real sockets.
 
 The peers stand on both sides of the proxy: a client that a test drives by hand, and a back-end that it
-drives by hand too, so that a test reads like the transcript of a conversation. Three ways to use them:
+drives by hand too, so that a test reads like the transcript of a conversation. Four ways to use them:
 
-- **Inside one process, on the reactor**: `ProxyTestCase` with `router_to` (a `RecordingRouter`), whose
-tests are
-  `async def`. Best for rules about bytes, orders of events, and who is told what.
+- **In memory**: `MemoryProxy` is the proxy without sockets and without a reactor, on a clock that the test turns. Its
+  tests are plain functions. Best for routers, middlewares, settings and timeouts; see `docs/testing.md`.
+- **Inside one process, on the reactor**: `ProxyTestCase` with `router_to` (a `RecordingRouter`), whose tests are
+  `async def`, over loopback. Best for what depends on real sockets, TLS or the kernel's buffers.
 - **Against the real program**: `ProxyProcess` starts `twistd vegur` on a free port; `BlockingClient` and
   `ThreadedBackend` are its peers, for ordinary blocking tests, gigabytes, and load.
-- **Without any socket**: `parse_request_head` and `parse_response_head` read exact bytes strictly.
+- **Bytes alone**: `parse_request_head` and `parse_response_head` read exact bytes strictly.
 
 A router author's test in full:
 
-    from vegurtx.testing import ProxyTestCase, answering
+    from twisted.trial.unittest import SynchronousTestCase
+    from vegurtx.testing import MemoryProxy, answering, response_bytes
 
-    class MyRouterTests(ProxyTestCase):
-        async def test_tenant_is_found(self):
+    class MyRouterTests(SynchronousTestCase):
+        def test_tenant_is_found(self):
             \"\"\"A tenant's requests reach the tenant's back-end.\"\"\"
-            hello = b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi"
-            backend = await self.backend(handler=answering(hello))
-            proxy = await self.proxy(MyRouter({"tenant.example": backend.as_backend()}))
-            client = await proxy.connect()
-            client.send(b"GET / HTTP/1.1\\r\\nHost: tenant.example\\r\\n\\r\\n")
-            self.assertEqual((await client.receive_response()).status, 200)
+            proxy = MemoryProxy(MyRouter({"tenant.example": 8081}))
+            proxy.backend("127.0.0.1", 8081, answering(response_bytes(200, b"hi")))
+            response = proxy.client().ask("GET", "http://tenant.example/")
+            self.assertEqual((response.status, response.body), (200, b"hi"))
 
 The names are loaded on first use: the blocking peers import neither trial nor a reactor.
 """
@@ -36,11 +36,17 @@ if TYPE_CHECKING:
     from vegurtx.testing.blocking import BlockingClient as BlockingClient
     from vegurtx.testing.case import ProxyTestCase as ProxyTestCase
     from vegurtx.testing.case import RunningProxy as RunningProxy
+    from vegurtx.testing.composing import request_bytes as request_bytes
+    from vegurtx.testing.composing import response_bytes as response_bytes
     from vegurtx.testing.connection import ScriptedConnection as ScriptedConnection
     from vegurtx.testing.errors import ConversationError as ConversationError
     from vegurtx.testing.errors import MalformedMessage as MalformedMessage
     from vegurtx.testing.errors import PeerClosed as PeerClosed
     from vegurtx.testing.errors import PeerSilent as PeerSilent
+    from vegurtx.testing.memory.backend import MemoryBackend as MemoryBackend
+    from vegurtx.testing.memory.connection import MemoryClient as MemoryClient
+    from vegurtx.testing.memory.connection import MemoryConnection as MemoryConnection
+    from vegurtx.testing.memory.proxy import MemoryProxy as MemoryProxy
     from vegurtx.testing.messages import Request as Request
     from vegurtx.testing.messages import Response as Response
     from vegurtx.testing.messages import parse_request_head as parse_request_head
@@ -64,8 +70,12 @@ if TYPE_CHECKING:
 _NAMES = {
     "blocking": ("BlockingClient",),
     "case": ("ProxyTestCase", "RunningProxy"),
+    "composing": ("request_bytes", "response_bytes"),
     "connection": ("ScriptedConnection",),
     "errors": ("ConversationError", "MalformedMessage", "PeerClosed", "PeerSilent"),
+    "memory.backend": ("MemoryBackend",),
+    "memory.connection": ("MemoryClient", "MemoryConnection"),
+    "memory.proxy": ("MemoryProxy",),
     "messages": ("Request", "Response", "parse_request_head", "parse_response_head"),
     "process": ("ProcessFailed", "ProxyProcess"),
     "router": ("Call", "RecordingRouter", "in_turn", "router_to"),
@@ -89,6 +99,10 @@ __all__ = [
     "Certificate",
     "ConversationError",
     "MalformedMessage",
+    "MemoryBackend",
+    "MemoryClient",
+    "MemoryConnection",
+    "MemoryProxy",
     "PeerClosed",
     "PeerSilent",
     "ProcessFailed",
@@ -108,6 +122,8 @@ __all__ = [
     "in_turn",
     "parse_request_head",
     "parse_response_head",
+    "request_bytes",
+    "response_bytes",
     "router_to",
     "self_signed",
     "server_context",

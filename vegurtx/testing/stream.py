@@ -22,6 +22,15 @@ class Stream:
         """Bytes that have come and were not consumed."""
         return len(self._data) - self._read
 
+    @property
+    def position(self) -> int:
+        """How many bytes were consumed."""
+        return self._read
+
+    def back_to(self, position: int) -> None:
+        """Consume what is behind `position` once more."""
+        self._read = position
+
     def add(self, segment: bytes) -> None:
         """A segment has arrived."""
         self._data += segment

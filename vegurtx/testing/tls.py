@@ -59,7 +59,7 @@ class SecureConnection(ScriptedConnection):
 
 
 class Certificate(NamedTuple):
-    """A self-signed certificate with its key, for tests only. Both are PEM."""
+    """A certificate (with its chain, if it has one) and its key, for tests only. Both are PEM."""
 
     certificate: bytes
     key: bytes
@@ -128,10 +128,28 @@ def context_factory(certificate: Certificate) -> Any:
     return CertificateOptions(privateKey=key, certificate=public)
 
 
-def server_context(certificate: Certificate, folder: Path) -> ssl.SSLContext:
+def server_context(
+    certificate: Certificate,
+    folder: Path,
+    *,
+    clients: bytes | None = None,
+    protocols: tuple[str, ...] = (),
+    newest: ssl.TLSVersion | None = None,
+) -> ssl.SSLContext:
     """A context for a scripted back-end. Python's `ssl` reads certificates from files only: they go to
     `folder`.
+
+    :param clients: clients must show a certificate of this authority (PEM).
+    :param protocols: what ALPN may settle on.
+    :param newest: the newest version of TLS that it speaks.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate.save(folder))
+    if clients is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=clients.decode("ascii"))
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    if newest is not None:
+        context.maximum_version = newest
     return context

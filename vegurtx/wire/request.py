@@ -33,6 +33,8 @@ TAKE = frozenset(
 READ = frozenset({b"host"})
 """What a proxy must read and forwards as it came."""
 
+_MINORS = {b"0": 0, b"1": 1}
+
 
 class RequestHead:
     """A request head that keeps the grammar and the limits."""
@@ -117,9 +119,15 @@ class RequestParser:
         :raises BadHead: if the head, or what is there of it, breaks the grammar or a limit
         """
         if last is not None and data.endswith(last.tail):
-            match = self._line(data, 0, len(data) - len(last.tail))
+            end = len(data)
+            match = self._line(data, 0, end - len(last.tail))
             if match is not None:
-                return self._again(match, last, len(data))
+                method, target, minor = match.groups()
+                if end > self._small and self._line_is_too_long(method, target, end):
+                    self._diagnose(data)
+                return RequestHead(
+                    method, target, _MINORS[minor], last.known, last.repeated, last.rest, end, last.tail
+                )
         match = self._match(data)
         if match is None:
             self._diagnose(data)
@@ -130,17 +138,12 @@ class RequestParser:
             self._diagnose(data[:end])
         known, repeated, rest = self._pick(lines)
         tail = lines[1:] + b"\r\n"
-        return RequestHead(method, target, 1 if minor == b"1" else 0, known, repeated, rest, end, tail)
+        return RequestHead(method, target, _MINORS[minor], known, repeated, rest, end, tail)
 
-    def _again(self, match: re.Match[bytes], last: RequestHead, end: int) -> RequestHead:
-        """A head with the fields of `last`, which have been looked at."""
-        method, target, minor = match.groups()
+    def _line_is_too_long(self, method: bytes, target: bytes, end: int) -> bool:
+        """Tell whether a head whose fields are good breaks a limit all the same."""
         limits = self._limits
-        if len(method) + len(target) + len("  HTTP/1.1") > limits.line or end > limits.head:
-            self._diagnose(match.string)
-        return RequestHead(
-            method, target, 1 if minor == b"1" else 0, last.known, last.repeated, last.rest, end, last.tail
-        )
+        return len(method) + len(target) + len("  HTTP/1.1") > limits.line or end > limits.head
 
     def _diagnose(self, data: bytes) -> None:
         """Raise what is wrong with the head at the start of `data`, if anything is."""

@@ -37,7 +37,19 @@ _CODES = {b"%d" % code: code for code in range(100, 1000)}
 class ResponseHead:
     """A response head that keeps the grammar and the limits."""
 
-    __slots__ = ("block", "derived", "end", "known", "minor", "raw", "reason", "repeated", "rest", "status")
+    __slots__ = (
+        "block",
+        "derived",
+        "end",
+        "framing",
+        "known",
+        "minor",
+        "raw",
+        "reason",
+        "repeated",
+        "rest",
+        "status",
+    )
 
     def __init__(
         self,
@@ -71,6 +83,8 @@ class ResponseHead:
         """The whole head as it came."""
         self.derived: Any = None
         """For the reader of the head to keep what follows from it; lives as long as the head."""
+        self.framing: int | None = None
+        """The body's length that `response_framing` found for a GET, once it has; for the reader to keep, too."""
 
     def __repr__(self) -> str:
         return f"<ResponseHead HTTP/1.{self.minor} {self.status} {self.reason!r} end={self.end}>"

@@ -1,0 +1,3 @@
+module vegurtx.benchmarks/goproxy
+
+go 1.19

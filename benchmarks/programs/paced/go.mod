@@ -1,0 +1,3 @@
+module vegurtx.benchmarks/paced
+
+go 1.19

@@ -54,26 +54,28 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def own_usage(pid: int) -> Usage:
+    """Return what the process `pid` alone has used; nothing, where it is gone.
+
+    ``schedstat`` counts nanoseconds; where the kernel has none, ``stat`` counts hundredths of a second.
+    """
+    threads = [_read(thread / "schedstat") for thread in _threads(pid)]
+    if threads and all(threads):
+        used = [schedstat(text) for text in threads]
+        return Usage(sum(each.cpu for each in used), sum(each.waited for each in used))
+    text = _read(Path(f"/proc/{pid}/stat"))
+    return Usage(stat_cpu(text) if text else 0.0, 0.0)
+
+
 def usage(pid: int) -> Usage:
     """Return what `pid` and all its descendants have used.
 
-    ``schedstat`` counts nanoseconds; where the kernel has none, ``stat`` counts hundredths of a second.
-
     :raises ProcessLookupError: it is gone.
     """
-    cpu = waited = 0.0
-    for each in descendants(pid):
-        threads = [_read(thread / "schedstat") for thread in _threads(each)]
-        if threads and all(threads):
-            for text in threads:
-                of_thread = schedstat(text)
-                cpu += of_thread.cpu
-                waited += of_thread.waited
-        elif text := _read(Path(f"/proc/{each}/stat")):
-            cpu += stat_cpu(text)
-    if not cpu:
+    used = [own_usage(each) for each in descendants(pid)]
+    if not any(each.cpu for each in used):
         raise ProcessLookupError(f"there is no process {pid}")
-    return Usage(cpu, waited)
+    return Usage(sum(each.cpu for each in used), sum(each.waited for each in used))
 
 
 def memory(pid: int) -> int:

@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hypothesis import settings
 from twisted.internet.address import IPv4Address
 
 from vegurtx.balance.config import StrategyConfig
 from vegurtx.balance.replica import Replica
 from vegurtx.balance.strategies import Strategy, make
 from vegurtx.message import Backend, Headers
+
+#: for property tests: the same examples each time, however busy the machine is
+repeatable = settings(deadline=None, derandomize=True, database=None)
 
 
 class Request:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
+from tests.balance.strategy_case import repeatable
 from vegurtx.balance.matching import normal_form
 
 #: what paths are made of that are meant to be read differently
@@ -121,6 +122,7 @@ class NormalForm(TestCase):
         ):
             self.assertIsNone(normal_form(path), path)
 
+    @repeatable
     @given(paths)
     def test_stable(self, path: str) -> None:
         """The normal form of a normal form is itself; it has no dot segments and no repeated slashes."""
@@ -130,6 +132,7 @@ class NormalForm(TestCase):
             self.assertNotIn("//", normal)
             self.assertFalse({".", ".."} & set(normal.split("/")))
 
+    @repeatable
     @given(paths)
     def test_all_readings_agree(self, path: str) -> None:
         """Who decodes all escapes, takes a backslash for a slash and cuts at semicolons ends in the same place."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
+from tests.balance.strategy_case import repeatable
 from vegurtx.balance.config import RewriteConfig
 from vegurtx.balance.matching import Rewrite, rewrite_target
 from vegurtx.errors import RouteError
@@ -109,6 +110,7 @@ class Rewriting(TestCase):
                     SimpleNamespace(strip_prefix=None, add_prefix=None, regex=regex, replacement=replacement)
                 )
 
+    @repeatable
     @given(
         st.text(st.sampled_from("/./.%2feEa5c\\;?x&=b"), max_size=30),
         st.sampled_from([None, "/a", True]),

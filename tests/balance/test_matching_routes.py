@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from tests.balance.strategy_case import Request
+from tests.balance.strategy_case import Request, repeatable
 from vegurtx.balance.config import MatcherConfig
 from vegurtx.balance.matching import Routes, normal_form
 
@@ -248,6 +248,7 @@ class Order(TestCase):
         for target, expected in [("/a", "a"), ("/b/x", "a"), ("/b", "b")]:
             self.assertEqual(found(table, target), expected)
 
+    @repeatable
     @given(st.data())
     def test_as_the_rules_say(self, data: st.DataObject) -> None:
         """The compiled table says the same as the rules, asked one matcher after the other."""

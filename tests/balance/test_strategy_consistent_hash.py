@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import TestCase
 
-from tests.balance.strategy_case import Request, chosen, replicas, shares, strategy
+from tests.balance.strategy_case import Request, chosen, repeatable, replicas, shares, strategy
 from vegurtx.balance.replica import Replica, Service
 from vegurtx.balance.strategies.keys import key_of, parameters, point_of
 from vegurtx.balance.strategies.ring import Ring
@@ -163,6 +163,7 @@ class BoundedLoads(TestCase):
 class Rings(TestCase):
     """The circle itself."""
 
+    @repeatable
     @given(st.integers(0, 2**64 - 1), st.integers(1, 6))
     def test_owner_is_the_first(self, point: int, count: int) -> None:
         """The owner is the first of those who follow; the end of the circle is its begin."""

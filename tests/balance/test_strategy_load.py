@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from tests.balance.strategy_case import Request, chosen, replicas, shares, strategy, word
+from tests.balance.strategy_case import Request, chosen, repeatable, replicas, shares, strategy, word
 from vegurtx.balance.replica import Replica, Service
 
 
@@ -48,6 +48,7 @@ class LeastConnectionsCase(TestCase):
         self.assertEqual(shares(served, all_of), [3, 3, 3])
         self.assertNotIn("aa", word(served, all_of))
 
+    @repeatable
     @given(st.data())
     def test_always_the_least(self, data: st.DataObject) -> None:
         """Whatever comes and goes, through it or beside it, who is chosen has the least load."""
@@ -74,6 +75,17 @@ class LeastConnectionsCase(TestCase):
                 self.assertIn(replica, listed)
                 replica.in_flight += 1
                 busy.append(replica)
+
+    def test_equals_after_an_end(self) -> None:
+        """Among equals comes first who was chosen longest ago, whatever is left of earlier choices."""
+        a, b = all_of = replicas(1, 1)
+        one = strategy("LeastConnections")
+        self.assertEqual(chosen(one, all_of, 1), [a])
+        one.finished(a, 0.1, True, 0.0)
+        for expected in (b, a):
+            self.assertEqual(chosen(one, all_of, 1), [expected])
+            expected.in_flight = 1
+        self.assertEqual(chosen(one, all_of, 1), [b])
 
     def test_void_entries(self) -> None:
         """The ends of many tries do not make the heap grow for ever."""
@@ -202,6 +214,15 @@ class RandomCase(TestCase):
         for at, share in enumerate((1000, 2000, 3000)):
             self.assertApproximates(counts[at], share, 200)
 
+    def test_unequal_parts(self) -> None:
+        """The chance is by weight also where a draw mostly misses."""
+        all_of = replicas(1, 3, 2, 900)
+        one: Any = strategy("Random")
+        one._random = Random(5)
+        chosen(one, all_of, 1)
+        counts = shares([chosen(one, list(all_of[:2]), 1)[0] for _ in range(4000)], all_of)
+        self.assertApproximates(counts[1], 3000, 120)
+
     def test_nobody(self) -> None:
         """Where nobody has a weight, the request waits."""
         one = strategy("Random")
@@ -222,6 +243,7 @@ class RandomCase(TestCase):
 class AllStrategies(TestCase):
     """What holds for each of them."""
 
+    @repeatable
     @given(st.data())
     def test_one_of_the_list(self, data: st.DataObject) -> None:
         """Whatever was before: one of the list; and with a weight, where weights count."""

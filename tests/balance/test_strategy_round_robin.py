@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from tests.balance.strategy_case import Request, chosen, replicas, shares, strategy, word
+from tests.balance.strategy_case import Request, chosen, repeatable, replicas, shares, strategy, word
 
 
 class RoundRobins(TestCase):
@@ -17,6 +17,7 @@ class RoundRobins(TestCase):
         all_of = replicas(1, 5, 0)
         self.assertEqual(word(chosen(strategy("RoundRobin"), all_of, 7), all_of), "abcabca")
 
+    @repeatable
     @given(st.integers(1, 12), st.integers(1, 5))
     def test_exact(self, count: int, cycles: int) -> None:
         """Over a cycle everybody has had one turn."""
@@ -89,6 +90,7 @@ class WeightedRoundRobins(TestCase):
         all_of = replicas(3, 1, 1)
         self.assertEqual(word(chosen(strategy("WeightedRoundRobin"), all_of, 10), all_of), "abacaabaca")
 
+    @repeatable
     @given(st.lists(st.integers(0, 20), min_size=1, max_size=10).filter(any), st.integers(1, 3))
     def test_exact(self, weights: list[int], cycles: int) -> None:
         """Over a cycle the counts are the weights; 0 is never chosen."""
@@ -104,6 +106,7 @@ class WeightedRoundRobins(TestCase):
         chosen(one, all_of, 3)
         self.assertIsNone(one.choose(all_of[:2], Request(), 0.0))
 
+    @repeatable
     @given(st.data())
     def test_membership(self, data: st.DataObject) -> None:
         """Replicas come and go: between changes everybody has the weight's share, within a few turns."""

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
+from tests.balance.strategy_case import repeatable
 from vegurtx.balance.strategies.schedule import SmoothSchedule
 
 weights = st.lists(st.integers(0, 30), min_size=1, max_size=12).filter(any)
@@ -41,6 +42,7 @@ class Orders(TestCase):
             self.assertIsNone(SmoothSchedule(shares).next())
             self.assertIsNone(SmoothSchedule(shares).next_of(lambda index: True))
 
+    @repeatable
     @given(weights, st.integers(1, 3))
     def test_exact(self, shares: list[int], cycles: int) -> None:
         """Over a cycle everybody has as many turns as the weight says."""
@@ -48,6 +50,7 @@ class Orders(TestCase):
         counts = Counter(order(SmoothSchedule(shares), cycles * total))
         self.assertEqual([counts[at] for at in range(len(shares))], [cycles * share for share in shares])
 
+    @repeatable
     @given(weights)
     def test_smooth(self, shares: list[int]) -> None:
         """At no time is anybody a whole turn ahead of the share, or behind it."""
@@ -58,6 +61,7 @@ class Orders(TestCase):
             for count, share in zip(counts, shares, strict=True):
                 self.assertLess(abs(count * total - time * share), total + 1e-6)
 
+    @repeatable
     @given(st.lists(st.sampled_from([0.1, 0.2, 0.25, 0.7, 1.5, 3.3]), min_size=1, max_size=6))
     def test_fractions(self, shares: list[float]) -> None:
         """Weights need not be whole."""
@@ -76,6 +80,7 @@ class Orders(TestCase):
 class Changes(TestCase):
     """A schedule that takes over from another."""
 
+    @repeatable
     @given(weights, st.integers(0, 50))
     def test_goes_on(self, shares: list[int], before: int) -> None:
         """With the phases of the old one, and the same weights, the order goes on where it was."""
@@ -87,6 +92,7 @@ class Changes(TestCase):
         for at, share in enumerate(shares):
             self.assertLessEqual(abs(counts[at] - share), 1)
 
+    @repeatable
     @given(st.integers(2, 8), st.integers(1, 40))
     def test_made_anew_each_time(self, count: int, turns: int) -> None:
         """Even a new schedule for each turn leaves nobody out."""
@@ -114,6 +120,7 @@ class Parts(TestCase):
         self.assertIsNone(schedule.next_of(lambda index: False))
         self.assertEqual(order(schedule, 3), order(SmoothSchedule([1, 2]), 3))
 
+    @repeatable
     @given(st.lists(st.integers(0, 5), min_size=1, max_size=40))
     def test_counts(self, refused: list[int]) -> None:
         """Now and then somebody is refused; the counts stay within a turn or two of the shares."""

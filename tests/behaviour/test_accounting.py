@@ -19,10 +19,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.behaviour.unreliable import CALM, REQUESTS, RESPONSES, Tape, Unreliable, UnreliableStage
 from vegurtx import Backend, default_middlewares
-from vegurtx.testing import Call, RecordingRouter, answering
+from vegurtx.testing import Call, MemoryProxy, RecordingRouter, answering
 from vegurtx.testing.errors import ConversationError
 from vegurtx.testing.memory.connection import MemoryConnection
-from vegurtx.testing.memory.proxy import MemoryProxy
 
 BETWEEN = ("connecting", "retrying")
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -230,7 +229,7 @@ class Accounting(SynchronousTestCase):
             raise AssertionError("\n".join([*faults, *world.proxy.transcript]))
 
     def test_dead_and_gone(self) -> None:
-        """A pooled connection was dead, and its back-end is gone: a failed connect like any other, without a service."""
+        """A pooled connection was dead, and its back-end is gone: a failed connect like any other."""
         router = RecordingRouter([Backend("10.0.0.1", 80, keepalive="default")], exhausted="gone")
         proxy = MemoryProxy(router)
         self.addCleanup(proxy.stop)

@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from vegurtx import Backend, ErrorPage, Redirect, Response, RouteError, default_middlewares
-from vegurtx.testing import RecordingRouter
+from vegurtx.testing import MemoryProxy, RecordingRouter
 from vegurtx.testing.memory.connection import MemoryClient, MemoryConnection
-from vegurtx.testing.memory.proxy import EPOCH, MemoryProxy
+from vegurtx.testing.memory.proxy import EPOCH
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"

@@ -7,9 +7,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from vegurtx import Backend
-from vegurtx.testing import RecordingRouter
+from vegurtx.testing import MemoryProxy, RecordingRouter
 from vegurtx.testing.memory.connection import MemoryClient, MemoryConnection
-from vegurtx.testing.memory.proxy import MemoryProxy
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 OLD_GET = b"GET / HTTP/1.0\r\nHost: x\r\n\r\n"

@@ -9,9 +9,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from vegurtx import Backend, RouteError, Router
-from vegurtx.testing import RecordingRouter
+from vegurtx.testing import MemoryProxy, RecordingRouter
 from vegurtx.testing.memory.connection import MemoryClient
-from vegurtx.testing.memory.proxy import MemoryProxy
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 CLAIM = b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Peer-Port: 1\r\n\r\n"

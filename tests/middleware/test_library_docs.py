@@ -11,8 +11,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from vegurtx import default_middlewares
-from vegurtx.testing import Call, answering, router_to
-from vegurtx.testing.memory.proxy import MemoryProxy
+from vegurtx.testing import Call, MemoryProxy, answering, router_to
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"

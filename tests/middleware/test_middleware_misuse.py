@@ -9,8 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from vegurtx import Backend, ProxyFactory, default_middlewares
 from vegurtx.middleware import Continue, Upgrade, ValidateHeaders
-from vegurtx.testing import RecordingRouter, answering, router_to
-from vegurtx.testing.memory.proxy import MemoryProxy
+from vegurtx.testing import MemoryProxy, RecordingRouter, answering, router_to
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 

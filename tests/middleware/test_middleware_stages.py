@@ -12,9 +12,8 @@ from zope.interface.verify import verifyClass, verifyObject
 
 from vegurtx import Backend, ErrorPage, IMiddleware, Response, RouteError, Router, default_middlewares
 from vegurtx.middleware import Continue, LookupDomain, LookupService, Proxy, Upgrade, ValidateHeaders
-from vegurtx.testing import RecordingRouter, answering
+from vegurtx.testing import MemoryProxy, RecordingRouter, answering
 from vegurtx.testing.memory.connection import MemoryClient
-from vegurtx.testing.memory.proxy import MemoryProxy
 
 GET = b"GET /private HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"

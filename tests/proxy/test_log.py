@@ -97,7 +97,7 @@ class Events(TestCase):
         self.assertEqual(list(self.log), [(1000.5, "accepted", None), (1001.5, "mine", {"a": 1})])
 
     def test_whole_milliseconds(self) -> None:
-        """What took 1, 2, 3… ms is as many, however coarse floats are where a clock says the seconds since the epoch."""
+        """What took 1, 2, 3… ms is as many, also on a clock that says the seconds since the epoch."""
         for start in (0.0, 7.0, 1e6, 1_700_000_000.0):
             for number in range(1, 400):
                 log = RequestLog(1_700_000_000.25, start, lambda: 0.0)

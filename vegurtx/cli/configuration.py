@@ -14,7 +14,7 @@ from vegurtx.balance.router import Balancer
 from vegurtx.cli.dotted import search_here
 from vegurtx.settings import Given
 
-__all__ = ["ConfigError", "balancer_of", "read_config"]
+__all__ = ["ConfigError", "balancer_of", "overriding", "read_config"]
 
 
 def read_config(path: str, sources: Sequence[Mapping[str, Given]], *, services: bool) -> Config:
@@ -25,11 +25,15 @@ def read_config(path: str, sources: Sequence[Mapping[str, Given]], *, services: 
     :raises ConfigError: it cannot be read, or not be used.
     """
     search_here()  # a service may name a strategy of the user's own
-    overrides = {name: given.value for source in reversed(sources) for name, given in source.items()}
-    config = read(path, services_required=services, overrides=overrides)
+    config = read(path, services_required=services, overrides=overriding(sources))
     if not services and (config.services or config.splits):
         raise ConfigError([f"{path}: services are not used with --router; leave one of the two out"])
     return config
+
+
+def overriding(sources: Sequence[Mapping[str, Given]]) -> dict[str, Any]:
+    """The values that win over the file's: those of `sources`, the first source first."""
+    return {name: given.value for source in reversed(sources) for name, given in source.items()}
 
 
 def balancer_of(config: Config, path: str) -> Any:

@@ -72,6 +72,8 @@ class Options(StrictOptions):
     router: Any
     #: whether the router is the balancer that the configuration file describes
     balances: bool
+    #: the settings that win over the file's, for a reload
+    overrides: dict[str, Any]
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,9 +134,11 @@ class Options(StrictOptions):
         }
         sources = [options, from_environment(os.environ)]
         config, path = None, self["config"]
+        self.overrides = {}
         if path is not None:
-            from vegurtx.cli.configuration import ConfigError, balancer_of, read_config
+            from vegurtx.cli.configuration import ConfigError, balancer_of, overriding, read_config
 
+            self.overrides = overriding(sources)
             try:
                 config = read_config(path, sources, services=self.balances)
             except ConfigError as error:

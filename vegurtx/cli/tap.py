@@ -42,7 +42,9 @@ def makeService(options: Options) -> Program:
         from vegurtx.balance.reload import Reloader
 
         # Absolute: a daemon may go elsewhere before it reads the file again.
-        reloader = Reloader(options.router, os.path.abspath(options["config"]), reactor)
+        reloader = Reloader(
+            options.router, os.path.abspath(options["config"]), reactor, overrides=options.overrides
+        )
     return Program(
         ProxyService(factory, listeners),
         reactor,

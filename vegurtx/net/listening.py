@@ -29,6 +29,7 @@ class ListenerFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> ClientConnection:
         """A client has connected."""
+        self.listener.accepted()
         connection = self.connection(self.listener)
         connection.factory = self
         return connection

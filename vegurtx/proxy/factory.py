@@ -52,6 +52,8 @@ class ProxyFactory(Factory):
     """
 
     noisy = False
+    #: what metrics and logs call the listener, where it has no factory of its own
+    label = "http"
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class ProxyFactory(Factory):
         )
         self.connections: set[ClientConnection] = set()
         self._ports: list[Any] = []
+        self._clients = 0
         self._crowded = False
         self._read_limits(settings)
         self._read_names(settings)
@@ -145,6 +148,7 @@ class ProxyFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> ClientConnection:
         """A client has connected."""
+        self.accepted()
         connection = ClientConnection(self)
         connection.factory = self
         return connection
@@ -167,18 +171,23 @@ class ProxyFactory(Factory):
         """A request's head is here."""
         Exchange(self, connection, head).start()
 
-    def opened(self, connection: ClientConnection) -> None:
-        """A client's connection stands."""
-        self.connections.add(connection)
-        if len(self.connections) >= self.settings.max_connections and not self._crowded:
+    def accepted(self) -> None:
+        """A client is being taken in. It is counted here, since many are accepted before the first is `opened`."""
+        self._clients += 1
+        if self._clients >= self.settings.max_connections and not self._crowded:
             self._crowded = True
             for port in self._ports:
                 pause_accepting(port)
 
+    def opened(self, connection: ClientConnection) -> None:
+        """A client's connection stands."""
+        self.connections.add(connection)
+
     def closed(self, connection: ClientConnection) -> None:
         """A client's connection is gone."""
         self.connections.discard(connection)
-        if self._crowded and len(self.connections) < self.settings.max_connections:
+        self._clients -= 1
+        if self._crowded and self._clients < self.settings.max_connections:
             self._crowded = False
             for port in self._ports:
                 resume_accepting(port)

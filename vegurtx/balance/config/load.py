@@ -109,14 +109,15 @@ def _settings(problems: Problems, value: Any) -> dict[str, Any]:
         problems.add(("settings",), f"{found((), value)} is not allowed; it must be a mapping")
         return {}
     given = {name: one for name, one in value.items() if one is not None or name not in Settings.model_fields}
-    for name, one in given.items():
+    for name in given:
         if name not in Settings.model_fields:
             hint = did_you_mean(name, Settings.model_fields)
             problems.add(("settings", name), f"there is no such setting{hint}")
-            continue
-        try:
-            Settings.from_mapping({name: one})
-        except SettingsError as error:
-            for line in error.problems:
-                problems.add(("settings", name), line.removeprefix(f"{name}: "))
+
+    try:  # together: some must differ from each other
+        Settings.from_mapping({name: one for name, one in given.items() if name in Settings.model_fields})
+    except SettingsError as error:
+        for line in error.problems:
+            name, _, text = line.partition(": ")
+            problems.add(("settings", name), text)
     return given

@@ -89,7 +89,7 @@ class ConsistentHash(Strategy):
             replica = self._without_key.choose(replicas, request, now)
             if replica is None or replica.weight:
                 return replica
-        return weighted_draw(replicas, now, self._random, 0.0)
+        return weighted_draw(replicas, now, self._random)
 
     def _enter(self, members: Sequence[Replica]) -> None:
         marks = [(replica.key.encode("utf-8", "surrogateescape"), replica.weight) for replica in members]

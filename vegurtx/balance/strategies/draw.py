@@ -11,22 +11,23 @@ from vegurtx.balance.replica import Replica
 _DRAWS = 8
 
 
-def weighted_draw(replicas: Sequence[Replica], now: float, random: Random, heaviest: float) -> Replica | None:
+def weighted_draw(
+    replicas: Sequence[Replica], now: float, random: Random, heaviest: float = 0.0
+) -> Replica | None:
     """One of `replicas` by chance, as likely as its weight says; ``None`` where all weights are 0.
 
     The list is not read from end to end unless it has to be. A draw that takes everybody alike, and keeps whom it hit
     with the chance weight/heaviest, has the same odds.
 
-    :param heaviest: the greatest weight that is known of; if a greater one turns up, the list is summed up.
+    :param heaviest: the greatest weight that is known of; a replica with a still greater one is taken to have this. 0:
+        nothing is known.
     """
-    uniform = random.random
-    count = len(replicas)
-    for _ in range(_DRAWS):
-        replica = replicas[int(uniform() * count)]
-        weight = replica.effective_weight(now)
-        if weight > heaviest:
-            break
-        if uniform() * heaviest < weight:
-            return replica
+    if heaviest:
+        uniform = random.random
+        count = len(replicas)
+        for _ in range(_DRAWS):
+            replica = replicas[int(uniform() * count)]
+            if uniform() * heaviest < replica.effective_weight(now):
+                return replica
     weights = [replica.effective_weight(now) for replica in replicas]
     return random.choices(replicas, weights)[0] if any(weights) else None

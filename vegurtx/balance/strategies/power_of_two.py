@@ -54,7 +54,7 @@ class PowerOfTwo(Strategy):
                 continue
             return one if not two.weight or self._cheaper(one, two, now) else two
         # nearly everybody has no weight
-        return weighted_draw(replicas, now, self._random, 0.0)
+        return weighted_draw(replicas, now, self._random)
 
     def _cheaper(self, one: Replica, two: Replica, now: float) -> bool:
         first, second = one.latency, two.latency

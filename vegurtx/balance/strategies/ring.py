@@ -17,6 +17,8 @@ from struct import Struct
 _POINTS = 192
 #: on the whole ring; with very many members each has fewer
 _MOST_POINTS = 262_144
+#: the bits of a member's index
+_OWNER = 2**20 - 1
 
 _unpack = Struct(">8Q").unpack
 
@@ -24,36 +26,38 @@ _unpack = Struct(">8Q").unpack
 class Ring:
     """The circle of 2**64 points.
 
-    :param members: ``(name, weight)``; the points depend on the name alone, and how many there are on the weight. A
-        weight of 0: no point.
+    :param members: ``(name, weight)``, a million at the most; the points depend on the name alone, and how many
+        there are on the weight. A weight of 0: no point.
     """
 
-    __slots__ = ("_owners", "_points")
+    __slots__ = ("_marks",)
 
     def __init__(self, members: Sequence[tuple[bytes, float]]) -> None:
         scale = _scale([weight for _, weight in members if weight])
-        marks: list[tuple[int, int]] = []
+        #: points, with their owner's index in the lowest bits
+        self._marks: list[int] = []
         for owner, (name, weight) in enumerate(members):
             if weight:
-                marks.extend((point, owner) for point in _points_of(name, max(1, round(weight * scale))))
-        marks.sort()
-        self._points = [point for point, _ in marks]
-        self._owners = [owner for _, owner in marks]
+                count = max(1, round(weight * scale))
+                self._marks.extend([point & ~_OWNER | owner for point in _points_of(name, count)])
+        self._marks.sort()
 
     def __len__(self) -> int:
-        return len(self._points)
+        return len(self._marks)
 
     def owner(self, point: int) -> int:
         """The index of the member that `point` belongs to. The ring must not be empty."""
-        at = bisect_left(self._points, point)
-        return self._owners[at if at < len(self._points) else 0]
+        marks = self._marks
+        at = bisect_left(marks, point)
+        return marks[at if at < len(marks) else 0] & _OWNER
 
     def owners(self, point: int, most: int) -> Iterator[int]:
         """The members' indices in the order in which they follow `point`, with repetitions, `most` steps far."""
-        at = bisect_left(self._points, point)
-        count = len(self._points)
+        marks = self._marks
+        at = bisect_left(marks, point)
+        count = len(marks)
         for step in range(at, at + min(most, count)):
-            yield self._owners[step % count]
+            yield marks[step % count] & _OWNER
 
 
 def _scale(weights: Sequence[float]) -> float:

@@ -144,6 +144,7 @@ class Port:
             self._serve(client, name)
 
     def _serve(self, client: socket.socket, name: Any) -> None:
+        protocol: Any = None
         try:
             client.setblocking(False)
             peer = address_of(client.family, name)
@@ -153,8 +154,11 @@ class Port:
             else:
                 self._flavour.carry(client, protocol, peer)
         except Exception:
-            _log.failure("a client could not be served on {port}", port=self)
+            failure = Failure()
+            _log.failure("a client could not be served on {port}", failure, port=self)
             client.close()
+            if protocol is not None and protocol.transport is None:  # its factory counts those who leave
+                protocol.connectionLost(failure)
 
     def _take_rest(self) -> None:
         self._accepting = Accepting.RESTING

@@ -131,8 +131,8 @@ _CASES = (
     Case(
         "idle",
         "10,000 idle clients",
-        "Each has been served one request and keeps its connection. What the proxy's own memory has grown by, a client; "
-        "what the kernel keeps for a socket is the same for all, and not counted.",
+        "Each has been served one request and keeps its connection. The result is how much the proxy's own memory has "
+        "grown, a client; what the kernel keeps for a socket is the same for all, and not counted.",
         idle(),
         unit="client",
         result="memory",

@@ -18,7 +18,16 @@ def self_signed(folder: Path) -> Path:
     :raises NoCertificate: it cannot be made.
     """
     key, certificate, pem = folder / "key.pem", folder / "certificate.pem", folder / "both.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
     command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=127.0.0.1"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1"]
     try:
@@ -40,6 +49,9 @@ def agreed(port: int) -> str:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", port), timeout=10.0) as plain, context.wrap_socket(plain) as tls:
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10.0) as plain,
+        context.wrap_socket(plain) as tls,
+    ):
         cipher = tls.cipher()
         return f"{tls.version()} {cipher[0] if cipher else '?'}"

@@ -1,7 +1,7 @@
 """Goes through the cases: starts the back-end and every proxy, and lets them carry the load in turn, round by round.
 
-All proxies of a case run at once, and rest while another one works. So each round meets the same machine, and what disturbs
-it hits all of them.
+All proxies of a case run at once, and rest while another one works. So each round meets the same machine, and what
+disturbs it hits all of them.
 """
 
 from __future__ import annotations
@@ -87,6 +87,9 @@ class CaseRun:
 
     def _start(self, name: str, setup: Setup, stack: ExitStack) -> bool:
         peer = self._peers[name]
+        if not peer.concerns(setup):
+            self.skipped[name] = ""
+            return False
         reason = peer.missing() or peer.refuses(setup)
         if reason is not None:
             self._skip(name, reason)
@@ -154,4 +157,3 @@ def _folder() -> Iterator[Path]:
     place: Any = memory if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="bench-", dir=place) as folder:
         yield Path(folder)
-

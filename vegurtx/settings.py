@@ -172,7 +172,7 @@ class Settings(BaseModel):
     )
     max_client_status_length: Size = _setting(8192, "bytes", "A back-end's status line.")
     max_client_header_length: Size = _setting(524_288, "bytes", "A back-end's header line.")
-    max_client_cookie_length: Size = _setting(8192, "bytes", "A back-end's Set-Cookie.")
+    max_client_cookie_length: Size = _setting(8192, "bytes", "The value of a back-end's Set-Cookie.")
     extra_socket_options: SocketOptions = _setting(
         [],
         "",

@@ -33,7 +33,9 @@ def upload() -> Load:
     def load(target: Target) -> Sample:
         piece = bytes(1 << 20)
         with _connected(target) as client, measured(target.pid) as sample:
-            client.sendall(b"POST /upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % GIGABYTE)
+            client.sendall(
+                b"POST /upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % GIGABYTE
+            )
             whole, rest = divmod(GIGABYTE, len(piece))
             for _ in range(whole):
                 client.sendall(piece)

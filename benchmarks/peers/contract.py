@@ -57,6 +57,10 @@ class Peer(ABC):
         """Return why it cannot do this work, or `None`."""
         return "it has no workers here" if setup.workers > 1 else None
 
+    def concerns(self, setup: Setup) -> bool:
+        """Whether it has anything to say about this work that another one does not say already."""
+        return True
+
     @abstractmethod
     def version(self) -> str:
         """Return name and version of what runs."""

@@ -129,11 +129,9 @@ class Nginx(Peer):
         """Where it is not installed."""
         return None if found("nginx") else "nginx is not installed (apt-get install nginx-light)"
 
-    def refuses(self, setup: Setup) -> str | None:
+    def concerns(self, setup: Setup) -> bool:
         """Large buffers are for large bodies."""
-        if self._large and not setup.transfers:
-            return "its buffers make no difference here"
-        return super().refuses(setup)
+        return setup.transfers or not self._large
 
     def version(self) -> str:
         """Its own words."""

@@ -106,8 +106,10 @@ class Origin(asyncio.Protocol):
             self.echoes = True
             self.transport.write(accepted(key[1]))
             return
-        if length is not None and (self.missing := int(length[1]) - len(behind)):
-            return
+        if length is not None:
+            self.missing = int(length[1]) - len(behind)
+            if self.missing:
+                return
         path = head.split(b" ", 2)[1]
         if path == b"/1g":
             self.left = GIGABYTE

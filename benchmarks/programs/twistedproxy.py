@@ -1,4 +1,7 @@
-"""A reverse proxy of ``twisted.web.proxy``: ``twistedproxy.py PORT BACKEND``. It adds no fields and keeps no connection."""
+"""A reverse proxy of ``twisted.web.proxy``: ``twistedproxy.py PORT BACKEND``.
+
+It adds no fields, and keeps no connection.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from twisted.internet import epollreactor
 
 epollreactor.install()
 
-from twisted.internet import reactor  # noqa: E402 - the one that was just installed
+from typing import Any  # noqa: E402
+
+from twisted.internet import reactor as _installed  # noqa: E402
 from twisted.web.proxy import ReverseProxyResource  # noqa: E402
 from twisted.web.server import Site  # noqa: E402
 
@@ -22,6 +27,7 @@ class Quiet(Site):
         """Write nothing."""
 
 
-site = Quiet(ReverseProxyResource("127.0.0.1", int(sys.argv[2]), b""))
-reactor.listenTCP(int(sys.argv[1]), site, backlog=1024, interface="127.0.0.1")  # type: ignore[attr-defined]
-reactor.run()  # type: ignore[attr-defined]
+reactor: Any = _installed
+site: Any = Quiet(ReverseProxyResource("127.0.0.1", int(sys.argv[2]), b""))  # type: ignore[no-untyped-call]
+reactor.listenTCP(int(sys.argv[1]), site, backlog=1024, interface="127.0.0.1")
+reactor.run()

@@ -141,6 +141,7 @@ class BackendConnection(Protocol):
             return False
         self._receiver = None
         self.reused = True
+        self.received = self.sent = 0
         return True
 
     def drop(self) -> None:

@@ -22,7 +22,7 @@ from vegurtx.net.timer import FOREVER
 from vegurtx.pending import PENDING, deferred_of, then
 from vegurtx.proxy.downstream import page
 from vegurtx.proxy.intake import Intake, continue_expected, target_of, upgrade_of
-from vegurtx.proxy.log import RequestLog
+from vegurtx.proxy.log import RequestLog, milliseconds
 from vegurtx.proxy.relay import Relay
 from vegurtx.proxy.request import Request
 from vegurtx.wire.request import RequestHead
@@ -301,7 +301,7 @@ class Exchange:
         proxy = self.proxy
         self.response_limit = backend.response_timeout or proxy.response_limit
         now = proxy.seconds()
-        self.route_time = int((now - self.now) * 1000)
+        self.route_time = milliseconds(now - self.now)
         link = proxy.client.pool.take(backend.key) if backend.keepalive == "default" else None
         if link is None:
             self.log.events += (now, "pre_connect", None)
@@ -350,7 +350,9 @@ class Exchange:
 
     def redial(self) -> None:
         """The relay's pooled connection was dead: the same request once more, on a fresh one (rule 23)."""
-        self.link = None
+        link, self.link = self.link, None
+        if link is not None:
+            self._count(link)
         self.phase = "checkout"
         self.connection.handler = self
         self.wait(self._dial(), self._redialled)
@@ -401,8 +403,8 @@ class Exchange:
         connection = self.connection
         if link is not None:
             request = self.request
-            request.bytes_received = link.received
-            request.bytes_sent = link.sent
+            request.received = link.received
+            request.sent = link.sent
             if reusable:
                 self.proxy.client.release(link, now)
             elif connection.body_pending:
@@ -421,6 +423,8 @@ class Exchange:
 
     def tunnel_ended(self, reason: Reason | None) -> None:
         """The byte pipe, which this exchange became, has ended, and both connections with it."""
+        if reason is None:
+            self.log.stamp("client_last_packet_recv")
         if self.link is not None:
             self._count(self.link)
             self.link = None
@@ -433,8 +437,11 @@ class Exchange:
             link.drop()
 
     def _count(self, link: BackendConnection) -> None:
-        self.request.bytes_received = link.received
-        self.request.bytes_sent = link.sent
+        """The conversation on `link` is over, but for a response that is whole (see `completed`)."""
+        if link.sent:
+            self.log.stamp("service_time", "post")
+        self.request.received = link.received
+        self.request.sent = link.sent
 
     # -- what the client's connection tells, while no relay listens ---------------------------------------------------
 
@@ -555,8 +562,10 @@ class Exchange:
                 self.domain_group, self.service, self.phase, service_state, request, state
             )
             if given_back is not None and PENDING[given_back.__class__]:
-                checking_in = deferred_of(given_back).addErrback(_logged, "checkin_service")
-                checking_in.addCallback(self._checked_in, status)
+                checking_in = deferred_of(given_back)
+                if self.proxy.router_limit < FOREVER:  # `terminate` is called, whatever becomes of this
+                    checking_in.addTimeout(self.proxy.router_limit, self.proxy.reactor)
+                checking_in.addErrback(_logged, "checkin_service").addCallback(self._checked_in, status)
                 return
         except Exception:
             log.failure("checkin_service raised")

@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 
 from vegurtx.interfaces import IRouter
 from vegurtx.middleware import IDLE_ON_PLAIN, default_middlewares
+from vegurtx.middleware.chain import execute_of
 from vegurtx.net.client import BackendClient, EndpointFor
 from vegurtx.net.endpoints import pause_accepting, resume_accepting
 from vegurtx.net.server import ClientConnection
@@ -49,6 +50,7 @@ class ProxyFactory(Factory):
     :param endpoint_for: makes the endpoint for a `Backend`; without it, the sockets' (TCP, TLS, UNIX).
     :raises zope.interface.Invalid: the router does not provide `IRouter`.
     :raises SettingsError: a setting is unknown or not in its bounds.
+    :raises TypeError: a middleware is none.
     """
 
     noisy = False
@@ -78,10 +80,10 @@ class ProxyFactory(Factory):
         #: whether each response is to be the last of its connection
         self.draining = False
         chain = default_middlewares() if middlewares is None else list(middlewares)
-        self.stages: tuple[Any, ...] = tuple(getattr(stage, "execute", stage) for stage in chain)
+        self.stages: tuple[Any, ...] = tuple(execute_of(stage) for stage in chain)
         #: the same for plain requests (see `Intake.plain`)
         self.plain_stages: tuple[Any, ...] = tuple(
-            getattr(stage, "execute", stage) for stage in chain if type(stage) not in IDLE_ON_PLAIN
+            execute_of(stage) for stage in chain if type(stage) not in IDLE_ON_PLAIN
         )
         self.connections: set[ClientConnection] = set()
         self._ports: list[Any] = []

@@ -39,6 +39,7 @@ class Relay:
         "_continued",
         "_ended",
         "_exchange",
+        "_first_at",
         "_head",
         "_held",
         "_keep",
@@ -64,6 +65,7 @@ class Relay:
         self._replay_size = 0
         self._continued = False  # a 100 was passed on
         self._responding = False  # the response's head is here
+        self._first_at = 0.0  # when a part of it was; 0 where it came whole
         self._held: list[Any] | None = None  # body pieces behind a head that waits for the router
         self._rechunk = False
         self._keep = False
@@ -207,6 +209,7 @@ class Relay:
             self._again(("downstream", "closed"))
             return
         link.begin(self, exchange.head.method)
+        self._first_at = 0.0
         out = list(self._replay)
         if exchange.head.method not in _IDEMPOTENT:  # this once, since nothing had gone out
             self._replay = None
@@ -238,7 +241,7 @@ class Relay:
         if self._waits and not self._continued:  # a final status instead of the 100: the body is not sent
             exchange.connection.hold_body()
         now = exchange.proxy.seconds()
-        exchange.log.events += (now, "client_first_packet_recv", None)
+        exchange.log.events += (self._first_at or now, "client_first_packet_recv", None)
         if not ended:
             exchange.connection.timer.set(now, exchange.proxy.body_limit)
         request = exchange.request
@@ -342,10 +345,12 @@ class Relay:
     def response_begins(self) -> None:
         """A part of a head is here: once it has begun, a response has `idle_timeout` from byte to byte (rule 24)."""
         proxy, timer = self._exchange.proxy, self._exchange.connection.timer
+        now = proxy.seconds()
+        self._first_at = self._first_at or now
         if self._uploaded:
-            timer.set(proxy.seconds(), proxy.body_limit)
+            timer.set(now, proxy.body_limit)
         else:
-            timer.since = proxy.seconds()
+            timer.since = now
 
     def interim(self, head: ResponseHead) -> None:
         """A 1xx but 101 (rules 8, 17)."""
@@ -357,6 +362,7 @@ class Relay:
                 return
             self._continued = True
         self.response_begins()
+        self._first_at = 0.0
         if exchange.head.minor == 1:
             exchange.connection.write(interim_head(head))
 
@@ -369,6 +375,7 @@ class Relay:
             return
         self._replay = None
         self._responding = True
+        exchange.log.stamp("client_first_packet_recv")
         exchange.request.responded(101, head.block)
         try:
             extra = exchange.router.additional_headers(

@@ -26,8 +26,6 @@ class Request:
     """
 
     __slots__ = (
-        "_bytes_received",
-        "_bytes_sent",
         "_connection",
         "_head",
         "_headers",
@@ -39,7 +37,9 @@ class Request:
         "host",
         "id",
         "log",
+        "received",
         "response_code",
+        "sent",
         "suggested_code",
     )
 
@@ -67,8 +67,8 @@ class Request:
         self.id = id
         self.response_code: int | None = None
         self.suggested_code: int | None = None
-        self._bytes_received = 0
-        self._bytes_sent = 0
+        self.received = 0
+        self.sent = 0
 
     # -- what the client said -------------------------------------------------------------------------------------
 
@@ -182,22 +182,14 @@ class Request:
         """
         exchange = self.exchange
         link = None if exchange is None else exchange.link
-        return self._bytes_sent if link is None else link.sent
-
-    @bytes_sent.setter
-    def bytes_sent(self, count: int) -> None:
-        self._bytes_sent = count
+        return self.sent if link is None else link.sent
 
     @property
     def bytes_received(self) -> int:
         """Bytes received from the back-end, interim responses, heads and framing included; else as `bytes_sent`."""
         exchange = self.exchange
         link = None if exchange is None else exchange.link
-        return self._bytes_received if link is None else link.received
-
-    @bytes_received.setter
-    def bytes_received(self, count: int) -> None:
-        self._bytes_received = count
+        return self.received if link is None else link.received
 
     # -- durations in milliseconds, None where the request never got that far (vegur_req) --------------------------
 

@@ -169,7 +169,7 @@ class Plan:
         ]
         for split in config.splits:
             targets = [(routes[name], weight) for name, weight in split.services.items()]
-            entries.append((split.matcher, Split(targets)))
+            entries.append((split.matcher, Split(targets, split.on)))
         self._table = Table(config, Routes(entries), {plan.config.name: plan.service for plan in self._plans})
 
     def apply(self, reactor: Any, health_changed: Callable[[Replica], object]) -> Table:

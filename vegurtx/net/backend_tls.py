@@ -1,28 +1,24 @@
 """TLS to back-ends: whom the proxy trusts there, and as whom it speaks.
 
-Between a router's `BackendTLS` and pyOpenSSL. A context (trust, the proxy's own certificate, versions) is made once
-for each value, and serves all hosts; what differs from host to host is a `Peer`. The handshake itself is in
+Between a router's `BackendTLS` and OpenSSL. A context (trust, the proxy's own certificate, versions) is made once for
+each value, and serves all hosts; what differs from host to host is a `Peer`. The handshake itself is in
 ``handshake.py``.
 """
 
 from __future__ import annotations
 
 import os
+import ssl
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from OpenSSL import SSL, crypto
-from service_identity import VerificationError
-from service_identity.pyopenssl import verify_hostname, verify_ip_address
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from zope.interface import implementer
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from vegurtx.errors import ConnectFailed
 from vegurtx.message import BackendTLS
+from vegurtx.net.tls.chain import Chain, certificates_in, read
 from vegurtx.net.uv.addresses import numeric_family
 
 #: contexts that are kept; the one that was not asked for longest gives way
@@ -32,7 +28,7 @@ _ENDINGS = (".pem", ".crt", ".cert", ".cer")
 #: names of a certificate that a log line lists
 _LISTED = 3
 
-_MINIMA = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
+_MINIMA = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 
 #: what OpenSSL's verification finds (X509_STORE_CTX_get_error(3)); others go by their number
 _DOUBTS = {
@@ -50,48 +46,39 @@ _DOUBTS = {
 }
 
 
-class Untrusted(Exception):
-    """A back-end is not whom it should be; the text says why, in one line, escaped."""
+#: the verdicts that the certificate is for others: of a name, of an address
+_OTHERS = frozenset({62, 64})
 
 
-@implementer(IOpenSSLClientConnectionCreator)
 class Peer:
     """The TLS of one back-end: a context, and the name that is asked for and checked.
 
-    :param context: see `BackendContexts`.
+    :param context: see `BackendContexts`; it says whether the certificate must be for `name`.
     :param name: a host's name or address, or "" for none. A name is sent as SNI, an address never is (RFC 6066, 3).
-    :param verify: whether the certificate must be for `name`.
     """
 
-    __slots__ = ("_context", "_is_address", "_name", "_verify")
+    __slots__ = ("context", "name")
 
-    def __init__(self, context: SSL.Context, name: str, verify: bool) -> None:
-        self._context = context
-        self._is_address = numeric_family(name) is not None
-        self._name = name.partition("%")[0] if self._is_address else _ascii(name)
-        self._verify = verify
+    def __init__(self, context: ssl.SSLContext, name: str) -> None:
+        self.context = context
+        #: in the form in which it is sent and checked (RFC 9110, section 4.3.4)
+        self.name: str | None = _asked(name) or None
 
-    def clientConnectionForTLS(self, protocol: Any) -> SSL.Connection:
-        """Twisted asks for a new connection's TLS."""
-        connection = SSL.Connection(self._context, None)
-        if self._name and not self._is_address:
-            connection.set_tlsext_host_name(self._name.encode("ascii"))
-        return connection
+    def doubt(self, error: BaseException | None, session: Any) -> str | None:
+        """What is wrong with the other side's certificate, in one line, escaped; None: nothing that we know of.
 
-    def check(self, connection: SSL.Connection) -> None:
-        """Whether the certificate is for this back-end (RFC 9110, section 4.3.4); after the handshake.
-
-        :raises Untrusted: it is for somebody else, or for nobody.
+        :param error: what ended the handshake.
+        :param session: of that handshake.
         """
-        if not self._verify:
-            return
-        try:
-            (verify_ip_address if self._is_address else verify_hostname)(connection, self._name)
-        except VerificationError:
-            names = _names(connection)
-            raise Untrusted(f"the certificate is for {names}, not for {self._name}") from None
-        except Exception:  # it is the peer's: whatever cannot be read in it, does not verify
-            raise Untrusted("the certificate names nobody in a way that can be read") from None
+        if not isinstance(error, ssl.SSLCertVerificationError):
+            return None
+        verdict = error.verify_code
+        if verdict not in _OTHERS:
+            return _DOUBTS.get(verdict, f"the certificate does not verify (X509 error {verdict})")
+        names = _names(session)
+        if not names:
+            return "the certificate names nobody in a way that can be read"
+        return f"the certificate is for {names}, not for {self.name}"
 
 
 class BackendContexts:
@@ -102,7 +89,7 @@ class BackendContexts:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
-        self._contexts: OrderedDict[BackendTLS, SSL.Context] = OrderedDict()
+        self._contexts: OrderedDict[BackendTLS, ssl.SSLContext] = OrderedDict()
 
     def peer(self, tls: BackendTLS, host: str) -> Peer:
         """The TLS of the back-end at `host`.
@@ -116,7 +103,7 @@ class BackendContexts:
                 self._contexts.popitem(last=False)
         else:
             self._contexts.move_to_end(tls)
-        return Peer(context, tls.server_name or host, tls.verify)
+        return Peer(context, tls.server_name or host)
 
     def reload(self) -> list[str]:
         """Read all files again, for the connections to come; those that stand, pooled ones too, go on as they are.
@@ -135,50 +122,50 @@ class BackendContexts:
         return len(self._contexts)
 
 
-def make_context(tls: BackendTLS) -> SSL.Context:
+def make_context(tls: BackendTLS) -> ssl.SSLContext:
     """Read the files of `tls`.
 
     :raises ConnectFailed: ``tls_misconfigured``; its detail names the file.
     """
-    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_min_proto_version(_MINIMA[tls.minimum])
-    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    context.set_info_callback(_noticed)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = _MINIMA[tls.minimum]
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_ciphers("DEFAULT")  # all that OpenSSL thinks good: a back-end may be old
     if tls.alpn:
-        context.set_alpn_protos([name.encode("ascii") for name in tls.alpn])
+        context.set_alpn_protocols(tls.alpn)
     if tls.verify:
-        context.set_verify(SSL.VERIFY_PEER, _doubted)
+        context.hostname_checks_common_name = False
         _trust(context, tls.ca)
+    else:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     if tls.certificate is not None:
-        _show(context, tls.certificate, tls.private_key or tls.certificate)
+        key = tls.private_key or tls.certificate
+        Chain(Path(tls.certificate), Path(key), _unusable).show(context)
     return context
 
 
-def _trust(context: SSL.Context, ca: str | None) -> None:
+def _trust(context: ssl.SSLContext, ca: str | None) -> None:
     """Whom to trust: the authorities in a file, in a folder's files, or the system's."""
     if ca is None:
         context.set_default_verify_paths()  # and what SSL_CERT_FILE and SSL_CERT_DIR say
         return
-    store = context.get_cert_store()
-    assert store is not None
     # A certificate that is named here is trusted itself, whether or not it is at the root of its chain.
-    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     for path in _authorities(ca):
-        data = _read(path)
+        certificates = certificates_in(read(path, _unusable), path, _unusable)
+        data = b"".join(certificate.public_bytes(Encoding.DER) for certificate in certificates)
         try:
-            certificates = x509.load_pem_x509_certificates(data)
-        except ValueError:
-            raise _unusable(f"{path}: no PEM certificate in it") from None
-        for certificate in certificates:
-            store.add_cert(crypto.X509.from_cryptography(certificate))
+            context.load_verify_locations(cadata=data)
+        except ssl.SSLError:
+            raise _unusable(f"{path}: a certificate in it cannot be used") from None
 
 
-def _authorities(ca: str) -> list[str]:
+def _authorities(ca: str) -> list[Path]:
     if not os.path.isdir(ca):
-        return [ca]
+        return [Path(ca)]
     try:
-        paths = sorted(str(path) for path in Path(ca).iterdir() if path.suffix in _ENDINGS)
+        paths = sorted(path for path in Path(ca).iterdir() if path.suffix in _ENDINGS)
     except OSError as error:
         raise _unusable(f"{ca}: {error.strerror}") from None
     if not paths:
@@ -186,68 +173,34 @@ def _authorities(ca: str) -> list[str]:
     return paths
 
 
-def _show(context: SSL.Context, certificate: str, key: str) -> None:
-    """What the proxy says who it is."""
-    chain_data, key_data = _read(certificate), _read(key)
-    try:
-        first, *others = x509.load_pem_x509_certificates(chain_data)
-    except ValueError:
-        raise _unusable(f"{certificate}: no PEM certificate in it") from None
-    try:
-        private: Any = load_pem_private_key(key_data, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise _unusable(f"{key}: no PEM private key in it, or one with a password") from None
-    try:
-        context.use_certificate(first)
-        for other in others:
-            context.add_extra_chain_cert(other)
-        context.use_privatekey(private)
-    except (SSL.Error, TypeError):
-        raise _unusable(f"{certificate}: the key in {key} is not this certificate's") from None
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise _unusable(f"{path}: {error.strerror}") from None
-    except ValueError:
-        raise _unusable(f"{path!r}: no file can have this name") from None
-
-
 def _unusable(detail: str) -> ConnectFailed:
     return ConnectFailed("tls_misconfigured", detail)
 
 
-def _doubted(connection: SSL.Connection, certificate: object, doubt: int, depth: int, good: int) -> bool:
-    """OpenSSL's verdict on a certificate of the chain; what is wrong is kept for the log."""
-    if not good:
-        connection.get_app_data().doubt = _DOUBTS.get(
-            doubt, f"the certificate does not verify (X509 error {doubt})"
-        )
-    return bool(good)
-
-
-def _noticed(connection: SSL.Connection, where: int, what: int) -> None:
-    """OpenSSL tells how far it is; of interest is only what the other side complains of."""
-    if where == SSL.SSL_CB_READ_ALERT:
-        connection.get_app_data().alerted(what & 0xFF)
-
-
-def _ascii(name: str) -> str:
+def _asked(name: str) -> str:
     """The name as it is resolved, sent and checked; the same encoding as the resolver's."""
+    if numeric_family(name) is not None:
+        return name.partition("%")[0]
     return (name if name.isascii() else name.encode("idna").decode("ascii")).rstrip(".").lower()
 
 
-def _names(connection: SSL.Connection) -> str:
-    """Some of the names in a certificate, for a log line."""
+def _names(session: Any) -> str:
+    """Some of the names in the certificate that the other side has shown, for a log line."""
     try:
-        certificate = connection.get_peer_certificate(as_cryptography=True)
-        assert certificate is not None
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        extensions = x509.load_der_x509_certificate(_shown(session)).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         dns = names.get_values_for_type(x509.DNSName)
         found = [*dns, *(str(address) for address in names.get_values_for_type(x509.IPAddress))]
-    except Exception:  # it is the peer's
-        return "others"
+    except Exception:  # it is the peer's: whatever cannot be read in it, is no name
+        return ""
     more = ", …" if len(found) > _LISTED else ""
-    return ", ".join(ascii(name[:100]) for name in found[:_LISTED]) + more or "nobody"
+    return ", ".join(ascii(name[:100]) for name in found[:_LISTED]) + more
+
+
+def _shown(session: Any) -> bytes:
+    """The certificate, DER; the handshake has failed, so that `getpeercert` does not give it."""
+    public = getattr(session, "get_unverified_chain", None)  # from Python 3.13 on
+    if public is not None:
+        shown: bytes = public()[0]
+        return shown
+    return ssl.PEM_cert_to_DER_cert(session._sslobj.get_unverified_chain()[0].public_bytes())

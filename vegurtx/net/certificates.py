@@ -1,20 +1,19 @@
 """The certificates of an HTTPS listener (rule 26): several, chosen by the name that the client asks for.
 
-TLS itself is pyOpenSSL's and Twisted's; here is only which certificate goes with which name. They can be read again
-while connections go on: each new connection asks for what is in force then.
+Here is only which certificate goes with which name; TLS itself is in ``tls``. They can be read again while connections
+go on: each new connection asks for what is in force then.
 """
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from OpenSSL import SSL, crypto
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.internet.ssl import CertificateOptions, TLSVersion
-from zope.interface import implementer
+
+from vegurtx.net.tls.chain import Chain
+from vegurtx.net.tls.server_context import ServerSession, server_context
 
 #: how the file of a certificate in a folder may end; its key has the same name with `_KEY`
 _ENDINGS = (".crt", ".pem", ".cert")
@@ -25,9 +24,8 @@ class CertificateError(ValueError):
     """A certificate or a key that cannot be used; the message is one line that names the file."""
 
 
-@implementer(IOpenSSLServerConnectionCreator)
 class Certificates:
-    """The certificates of a listener; Twisted's TLS endpoints take it as their context factory.
+    """The certificates of a listener; `vegurtx.net.endpoints.tls_server` takes it.
 
     :param certificate: a PEM file with the certificate and what of its chain is to be sent; or a folder of pairs,
         ``NAME.crt`` (or ``.pem``, ``.cert``) and ``NAME.key``. Which names a certificate serves, it says itself.
@@ -39,8 +37,9 @@ class Certificates:
         # Absolute: a daemon may have gone elsewhere when it reads them again.
         self._certificate = Path(certificate).absolute()
         self._private_key = None if private_key is None else Path(private_key).absolute()
-        self._contexts: dict[str, SSL.Context] = {}
-        self._default: SSL.Context
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        #: what a new client's handshake begins with
+        self.context: ssl.SSLContext
         self.reload()
 
     def __str__(self) -> str:
@@ -51,16 +50,16 @@ class Certificates:
 
         :raises CertificateError: one of them cannot be used; then nothing changes.
         """
-        contexts: dict[str, SSL.Context] = {}
-        default: SSL.Context | None = None
+        contexts: dict[str, ssl.SSLContext] = {}
+        default: ssl.SSLContext | None = None
         for certificate, key in self._pairs():
             context, names = self._load(certificate, key)
             default = default or context
             for name in names:
                 contexts.setdefault(name, context)
         assert default is not None
-        default.set_tlsext_servername_callback(self._choose)
-        self._contexts, self._default = contexts, default
+        default.sni_callback = self._choose
+        self._contexts, self.context = contexts, default
 
     def _pairs(self) -> list[tuple[Path, Path]]:
         path = self._certificate
@@ -83,42 +82,20 @@ class Certificates:
             raise CertificateError(f"{path}: no certificate in this folder (NAME.crt and NAME.key)")
         return pairs
 
-    def _load(self, certificate: Path, key: Path) -> tuple[SSL.Context, list[str]]:
-        try:
-            chain = x509.load_pem_x509_certificates(certificate.read_bytes())
-            private = crypto.load_privatekey(crypto.FILETYPE_PEM, key.read_bytes(), b"")
-        except OSError as error:
-            raise CertificateError(f"{error.filename}: {error.strerror}") from None
-        except ValueError:
-            raise CertificateError(f"{certificate}: no PEM certificate in it") from None
-        except crypto.Error:
-            raise CertificateError(f"{key}: no PEM private key in it, or one with a password") from None
-        first, *others = (crypto.X509.from_cryptography(each) for each in chain)
-        options = CertificateOptions(
-            privateKey=private,
-            certificate=first,
-            extraCertChain=others,
-            raiseMinimumTo=TLSVersion.TLSv1_2,
-            acceptableProtocols=[b"http/1.1"],
-        )
-        try:
-            return options.getContext(), _names(chain[0])
-        except SSL.Error as error:
-            said = ", ".join(reason for *_, reason in error.args[0])
-            if "mismatch" in said:
-                raise CertificateError(f"{certificate}: the key in {key} is not this certificate's") from None
-            raise CertificateError(f"{certificate}: it cannot be used ({said})") from None
+    def _load(self, certificate: Path, key: Path) -> tuple[ssl.SSLContext, list[str]]:
+        chain = Chain(certificate, key, CertificateError)
+        context = server_context()
+        chain.show(context)
+        return context, _names(chain.certificates[0])
 
-    def _choose(self, connection: SSL.Connection) -> None:
-        name = (connection.get_servername() or b"").decode("ascii", "replace").lower()
-        contexts = self._contexts
-        found = contexts.get(name) or contexts.get("*." + name.partition(".")[2])
-        if found is not None:
-            connection.set_context(found)
-
-    def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
-        """Twisted asks for a new connection's TLS."""
-        return SSL.Connection(self._default, None)
+    def _choose(self, session: ServerSession, name: str | None, context: ssl.SSLContext) -> None:
+        session.server_name = name
+        if name is not None:
+            name = name.lower()
+            contexts = self._contexts
+            found = contexts.get(name) or contexts.get("*." + name.partition(".")[2])
+            if found is not None:
+                session.context = found
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

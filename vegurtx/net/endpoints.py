@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, execute
@@ -18,15 +19,18 @@ from twisted.internet.error import ConnectingCancelledError, NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
     IListeningPort,
-    IOpenSSLClientConnectionCreator,
-    ISSLTransport,
     IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from vegurtx.message import BackendTLS
+from vegurtx.net.backend_tls import Peer, make_context
+from vegurtx.net.tls.details import TlsDetails as TlsDetails
+from vegurtx.net.tls.details import tls_details as tls_details
+from vegurtx.net.tls.factories import TlsClientEndpoint, TlsServerEndpoint
+from vegurtx.net.tls.server_context import FixedContext, ServerContexts
 from vegurtx.net.uv.accepting import Port
 from vegurtx.net.uv.addresses import address_of, numeric_family, socket_name
 from vegurtx.net.uv.connecting import Attempt, BindAddress, SocketOptions
@@ -65,7 +69,7 @@ def tcp_server(
 def tls_server(
     reactor: Any,
     port: int,
-    context_factory: Any,
+    contexts: ServerContexts | ssl.SSLContext | Any,
     interface: str = "127.0.0.1",
     backlog: int = 1024,
     *,
@@ -74,11 +78,16 @@ def tls_server(
 ) -> IStreamServerEndpoint:
     """Listen for TLS clients.
 
-    :param context_factory: `IOpenSSLServerConnectionCreator` or a pyOpenSSL context factory, such as
-        Twisted's `CertificateOptions`. The rest as for `tcp_server`.
+    :param contexts: `vegurtx.net.certificates.Certificates`, or one context for all (see
+        `vegurtx.net.tls.server_context.server_context`). A context factory of Twisted's, such as `CertificateOptions`,
+        is taken too; TLS is Twisted's own then, and slower. The rest as for `tcp_server`.
     """
     plain = tcp_server(reactor, port, interface, backlog, sock=sock, flavour=flavour)
-    return wrapServerTLS(context_factory, plain, reactor)
+    if isinstance(contexts, ssl.SSLContext):
+        contexts = FixedContext(contexts)
+    if isinstance(getattr(contexts, "context", None), ssl.SSLContext):
+        return TlsServerEndpoint(plain, contexts, reactor)
+    return wrapServerTLS(contexts, plain, reactor)
 
 
 def tcp_client(
@@ -119,17 +128,20 @@ def tls_client(
     *,
     flavour: Flavour | None = None,
 ) -> IStreamClientEndpoint:
-    """Connect to `host` and speak TLS.
+    """Connect to `host` and speak TLS; the protocol is connected before the handshake is done.
 
-    :param options: `IOpenSSLClientConnectionCreator`, or a context factory; None or True to verify the
-        certificate against the system's authorities.
-    :param hostname: the name to verify and to send as SNI; None for `host`.
+    :param options: a `BackendTLS`; None or True for one that verifies the certificate against the system's authorities.
+        One of Twisted's TLS client options is taken too; TLS is Twisted's own then, and slower.
+    :param hostname: the name to verify and to send as SNI; None for what `options` say, or `host`.
+    :raises ConnectFailed: ``tls_misconfigured``, for a file that cannot be used.
     """
-    if options is None or options is True:
-        options = optionsForClientTLS(hostname or host)
-    creator: IOpenSSLClientConnectionCreator = options
     plain = tcp_client(reactor, host, port, timeout, socket_options, bind_address, flavour=flavour)
-    return wrapClientTLS(creator, plain, reactor)
+    if options is None or options is True:
+        options = BackendTLS()
+    if isinstance(options, BackendTLS):
+        peer = Peer(make_context(options), hostname or options.server_name or host)
+        return TlsClientEndpoint(plain, peer.context, peer.name, reactor)
+    return wrapClientTLS(options, plain, reactor)
 
 
 def unix_client(
@@ -147,33 +159,6 @@ def pause_accepting(port: Any) -> None:
 def resume_accepting(port: Any) -> None:
     """Accept again."""
     port.resumeProducing()
-
-
-class TlsDetails(NamedTuple):
-    """What was agreed on in a TLS handshake; each is None where the peer did not say."""
-
-    protocol: str | None  #: such as ``TLSv1.3``
-    cipher: str | None
-    server_name: str | None  #: the client's SNI
-    application_protocol: str | None  #: ALPN
-
-
-def tls_details(transport: Any) -> TlsDetails | None:
-    """A connection's TLS parameters, known once data has arrived; None on a plain one, or after the end."""
-    if not ISSLTransport.providedBy(transport):
-        return None
-    tls: Any = transport
-    connection = tls.getHandle()
-    if connection is None:
-        return None
-    alpn: bytes | None = tls.negotiatedProtocol
-    name: bytes | None = connection.get_servername()
-    return TlsDetails(
-        connection.get_protocol_version_name(),
-        connection.get_cipher_name(),
-        name.decode("ascii", "backslashreplace") if name else None,
-        alpn.decode("ascii", "backslashreplace") if alpn else None,
-    )
 
 
 @implementer(IStreamServerEndpoint)

@@ -1,69 +1,29 @@
 """An endpoint over another one: connected when TLS stands, and the other side is who it should be.
 
 The protocol that is connected hears nothing of the handshake. What fails before is a failed connect (rule 22): no
-byte of a request has been written. TLS itself is Twisted's `TLSMemoryBIOProtocol`, over either reactor's transports.
+byte of a request has been written. TLS itself is in ``tls``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from ssl import SSLError
 from typing import Any
 
-from OpenSSL import SSL
+from OpenSSL.SSL import Error as OpenSSLError
 from service_identity import CertificateError, VerificationError
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import (
-    IHandshakeListener,
-    IOpenSSLClientConnectionCreator,
-    IStreamClientEndpoint,
-)
+from twisted.internet.interfaces import IHandshakeListener, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vegurtx.errors import ConnectFailed
-from vegurtx.net.backend_tls import Untrusted
-
-#: what a side says that ends TLS (RFC 8446, section 6.2); others go by their number
-_ALERTS = {
-    40: "handshake failure",
-    42: "bad certificate",
-    43: "unsupported certificate",
-    44: "certificate revoked",
-    45: "certificate expired",
-    46: "certificate unknown",
-    48: "unknown authority",
-    49: "access denied",
-    70: "protocol version",
-    71: "insufficient security",
-    80: "internal error",
-    112: "unrecognized name",
-    116: "certificate required",
-    120: "no application protocol",
-}
-#: alerts that end nothing before its time
-_ORDERLY = frozenset({0, 90})  # close_notify, user_canceled
-
-
-class TlsLayer(TLSMemoryBIOProtocol):
-    """The TLS of one connection, between its transport and its protocol."""
-
-    #: what is wrong with the other side's certificate, if anything is
-    doubt = ""
-    #: whom to tell what the other side complains of once TLS stands
-    complain: Callable[[str], None] | None = None
-
-    def abortConnection(self) -> None:
-        """End it now; harmless where it has ended."""
-        if self.connected:
-            super().abortConnection()  # type: ignore[no-untyped-call]
-
-    def alerted(self, code: int) -> None:
-        """The other side has sent an alert."""
-        if code not in _ORDERLY and self.complain is not None:
-            self.complain(f"has ended TLS with the alert {_ALERTS.get(code, str(code))!r}")
+from vegurtx.net.backend_tls import Peer
+from vegurtx.net.tls.factories import TlsClientFactory
+from vegurtx.net.tls.twisted_layer import is_twisted_options, twisted_client_factory
+from vegurtx.net.tls.words import in_words
 
 
 @implementer(IStreamClientEndpoint)
@@ -110,14 +70,17 @@ class _Handshake:
         self._timer: Any = None
         self._until = endpoint.reactor.seconds() + endpoint.timeout
         self.result: Deferred[Any] = Deferred(self._cancelled)
-        creator = endpoint.creator
-        if not (IOpenSSLClientConnectionCreator.providedBy(creator) or hasattr(creator, "getContext")):
-            problem = f"{ascii(creator)[:100]} is no BackendTLS, nor TLS options of Twisted's"
-            raise ConnectFailed("tls_misconfigured", problem)
-        layers = TLSMemoryBIOFactory(creator, True, _Gates(self), endpoint.reactor)
-        layers.protocol = TlsLayer  # the relay writes whole pieces: no need to gather them for a turn
-        self._step = endpoint.plain.connect(layers)
+        self._step = endpoint.plain.connect(self._layers())
         self._step.addErrback(self._not_connected)
+
+    def _layers(self) -> Any:
+        creator, reactor = self._endpoint.creator, self._endpoint.reactor
+        if isinstance(creator, Peer):
+            return TlsClientFactory(creator.context, creator.name, _Gates(self), reactor)
+        if is_twisted_options(creator):
+            return twisted_client_factory(creator, _Gates(self), reactor)
+        problem = f"{ascii(creator)[:100]} is no BackendTLS, nor TLS options of Twisted's"
+        raise ConnectFailed("tls_misconfigured", problem)
 
     def _not_connected(self, failure: Failure) -> None:
         if not self.result.called:
@@ -156,19 +119,11 @@ class _Handshake:
 
     def stands(self, layer: Any) -> None:
         """The handshake is done."""
-        check = getattr(self._endpoint.creator, "check", None)
-        if check is not None:
-            try:
-                check(layer.getHandle())
-            except Untrusted as problem:
-                self._leave()
-                self._refuse("tls_unverified", str(problem))
-                return
         self._over()
         layer.complain = self._endpoint.complain
         try:
             protocol = self._factory.buildProtocol(layer.getPeer())
-            layer.wrappedProtocol = protocol
+            layer.protocol = protocol
             protocol.makeConnection(layer)
         except Exception:
             layer.abortConnection()
@@ -179,10 +134,10 @@ class _Handshake:
     def lost(self, layer: Any, reason: Failure) -> None:
         """The connection has ended before TLS stood."""
         self._over()
-        text = _text(reason)
-        if layer.doubt:
-            self._refuse("tls_unverified", layer.doubt)
-        elif text in _VERDICTS:
+        creator = self._endpoint.creator
+        doubt = creator.doubt(reason.value, layer.getHandle()) if isinstance(creator, Peer) else None
+        text = doubt or _text(reason)
+        if doubt or text in _VERDICTS:
             self._refuse("tls_unverified", text)
         else:
             self._refuse("tls_failed", f"no TLS: {text}")
@@ -218,7 +173,7 @@ class _Gate(Protocol):
 
     @property
     def layer(self) -> Any:
-        """The `TlsLayer` above which this stands."""
+        """The layer above which this stands."""
         return self.transport
 
     def connectionMade(self) -> None:
@@ -243,8 +198,11 @@ _VERDICTS = frozenset({"certificate verify failed", "the certificate is for anot
 
 def _text(reason: Failure) -> str:
     """Why a handshake failed, in OpenSSL's words or the kernel's."""
-    if isinstance(reason.value, SSL.Error):
-        errors = reason.value.args[0] if reason.value.args else ()
+    problem = reason.value
+    if isinstance(problem, SSLError):
+        return in_words(problem)
+    if reason.check(OpenSSLError) is not None:
+        errors = problem.args[0] if problem is not None and problem.args else ()
         if errors and isinstance(errors, (list, tuple)):
             return str(errors[-1][-1])
     if reason.check(VerificationError, CertificateError) is not None:

@@ -22,7 +22,7 @@ from vegurtx.net.timer import FOREVER
 from vegurtx.pending import PENDING, deferred_of, then
 from vegurtx.proxy.downstream import page
 from vegurtx.proxy.intake import Intake, continue_expected, target_of, upgrade_of
-from vegurtx.proxy.log import RequestLog, milliseconds
+from vegurtx.proxy.log import COARSE, RequestLog
 from vegurtx.proxy.relay import Relay
 from vegurtx.proxy.request import Request
 from vegurtx.wire.request import RequestHead
@@ -301,7 +301,7 @@ class Exchange:
         proxy = self.proxy
         self.response_limit = backend.response_timeout or proxy.response_limit
         now = proxy.seconds()
-        self.route_time = milliseconds(now - self.now)
+        self.route_time = int((now - self.now) * 1000 + COARSE)  # as `milliseconds`
         link = proxy.client.pool.take(backend.key) if backend.keepalive == "default" else None
         if link is None:
             self.log.events += (now, "pre_connect", None)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 import re
 
-_POOL_IDS = 256
+_BATCH = 256
+#: where the hexadecimal digits of a UUID stand in its 36 characters (RFC 9562 section 4)
+_PLACES = [place for place in range(36) if place not in (8, 13, 18, 23)]
+_VERSION, _VARIANT = 14, 19
+#: from a random digit to one that says variant 1
+_VARIANTS = bytes.maketrans(b"0123456789abcdef", b"89ab" * 4)
 _FORM = re.compile(rb"[0-9A-Za-z+/=-]*+\Z")
 
 #: the shortest id that is taken from a client, in bytes
@@ -18,18 +23,27 @@ def acceptable(given: bytes, longest: int) -> bool:
 
 
 class RequestIds:
-    """Makes random ids in the form of a UUID (version 4), from the system's random numbers fetched in batches."""
+    """Makes random ids in the form of a UUID (version 4), a batch at a time: a third of the price of one by one."""
 
-    __slots__ = ("_random",)
+    __slots__ = ("_ready",)
 
     def __init__(self) -> None:
-        self._random: list[str] = []
+        self._ready: list[str] = []
 
     def new(self) -> str:
         """An id that nobody has used or can guess."""
-        pool = self._random
-        if not pool:
-            digits = os.urandom(16 * _POOL_IDS).hex()
-            pool.extend(digits[place : place + 32] for place in range(0, len(digits), 32))
-        d = pool.pop()
-        return f"{d[:8]}-{d[8:12]}-4{d[13:16]}-{'89ab'[int(d[16], 16) & 3]}{d[17:20]}-{d[20:]}"
+        ready = self._ready
+        if not ready:
+            ready += _batch()
+        return ready.pop()
+
+
+def _batch() -> list[str]:
+    digits = os.urandom(16 * _BATCH).hex().encode("ascii")
+    text = bytearray(b"-" * (36 * _BATCH))
+    for column, place in enumerate(_PLACES):  # a column of all ids in one go
+        text[place::36] = digits[column::32]
+    text[_VERSION::36] = b"4" * _BATCH
+    text[_VARIANT::36] = text[_VARIANT::36].translate(_VARIANTS)
+    whole = text.decode("ascii")
+    return [whole[begin : begin + 36] for begin in range(0, 36 * _BATCH, 36)]

@@ -13,7 +13,7 @@ from typing import Any
 Report = list[tuple[str, int]]
 
 #: milliseconds; the sum of two floats may fall short of a whole one by so much
-_COARSE = 1e-3
+COARSE = 1e-3
 
 
 class RequestLog:
@@ -107,8 +107,8 @@ class RequestLog:
 
 def milliseconds(seconds: float) -> int:
     """Whole milliseconds, never negative."""
-    return max(0, int(seconds * 1000 + _COARSE))
+    return max(0, int(seconds * 1000 + COARSE))
 
 
 def _rounded(seconds: float) -> int:
-    return max(0, int(seconds * 1000 + 0.5 + _COARSE))  # a half goes up, as in Erlang
+    return max(0, int(seconds * 1000 + 0.5 + COARSE))  # a half goes up, as in Erlang

@@ -1,7 +1,4 @@
-"""TLS for the scripted peers: the connection over Python's own `ssl`, and certificates made on the spot.
-
-The proxy does TLS with pyOpenSSL; that the peers do it with another module is wanted.
-"""
+"""TLS for the scripted peers: the connection over Python's own sockets with TLS, and certificates made on the spot."""
 
 from __future__ import annotations
 
@@ -118,14 +115,16 @@ def client_context(*trusted: Certificate, protocols: tuple[str, ...] = ()) -> ss
 
 
 def context_factory(certificate: Certificate) -> Any:
-    """What a TLS listener of the proxy takes: Twisted's `CertificateOptions` with `certificate`."""
+    """What a TLS listener of the proxy takes: a context with `certificate`, which offers HTTP/1.1 by ALPN."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    from cryptography.x509 import load_pem_x509_certificate
-    from twisted.internet.ssl import CertificateOptions
+    from cryptography.x509 import load_pem_x509_certificates
 
-    key: Any = load_pem_private_key(certificate.key, None)
-    public: Any = load_pem_x509_certificate(certificate.certificate)
-    return CertificateOptions(privateKey=key, certificate=public)
+    from vegurtx.net.tls import chain, server_context
+
+    context = server_context.server_context()
+    key = load_pem_private_key(certificate.key, None)
+    chain.show(context, load_pem_x509_certificates(certificate.certificate), key)
+    return context
 
 
 def server_context(

@@ -177,4 +177,5 @@ class _LineFactory(WrappingFactory[_Line]):
 
     def __init__(self, attempt: Attempt, factory: Any) -> None:
         super().__init__(factory)  # type: ignore[no-untyped-call]
+        factory.noisy = False  # or each probe is two lines of the log
         self.attempt = attempt

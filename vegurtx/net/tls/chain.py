@@ -84,9 +84,7 @@ def read(path: Path, unusable: Callable[[str], Exception]) -> bytes:
         raise unusable(f"{str(path)!r}: no file can have this name") from None
 
 
-def certificates_in(
-    data: bytes, path: Path, unusable: Callable[[str], Exception]
-) -> list[x509.Certificate]:
+def certificates_in(data: bytes, path: Path, unusable: Callable[[str], Exception]) -> list[x509.Certificate]:
     """The certificates in a PEM file's content; there is one at the least.
 
     :raises Exception: what `unusable` makes.

@@ -62,6 +62,12 @@ _SHAKING = frozenset({Phase.HANDSHAKE, Phase.LAST_WORDS})
 _OURS = frozenset({Phase.FLUSHING, Phase.GOODBYE, Phase.ENDING})
 
 
+class TooLong(SSLError):
+    """A handshake beyond `HANDSHAKE_LIMIT`."""
+
+    reason = "HANDSHAKE_TOO_LONG"
+
+
 def _discard(data: Any) -> None:
     """Where bytes go once nothing can be sent, or nobody reads."""
 
@@ -267,7 +273,7 @@ class TlsLayer(SocketFacts):
         if phase in _SHAKING:
             self._handshake_size += len(data)
             if self._handshake_size > HANDSHAKE_LIMIT:
-                self._break(SSLError("the handshake is too long"))
+                self._break(TooLong())
                 return
             self._feed(data)
             self._shake()
@@ -418,7 +424,9 @@ class TlsLayer(SocketFacts):
         :raises RuntimeError: another is registered.
         """
         if self._pressure is not None:
-            raise RuntimeError(f"cannot register {producer!r}: {self._pressure.producer!r} was never unregistered")
+            raise RuntimeError(
+                f"cannot register {producer!r}: {self._pressure.producer!r} was never unregistered"
+            )
         if self._phase is Phase.LOST:
             producer.stopProducing()
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import sys
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 #: what ALPN settles on where the client offers it; another offer goes on without
 PROTOCOLS = ["http/1.1"]
@@ -67,3 +67,9 @@ def server_context() -> ssl.SSLContext:
 def keep_name(session: Any, name: str | None, context: ssl.SSLContext) -> None:
     """The ``sni_callback`` of a context: the session keeps the name that its client asked for."""
     session.server_name = name
+
+
+class FixedContext(NamedTuple):
+    """`ServerContexts` of one context that never changes."""
+
+    context: ssl.SSLContext

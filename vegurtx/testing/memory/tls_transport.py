@@ -1,14 +1,14 @@
 """The proxy's end of a client's connection of which the test says that it speaks TLS.
 
 The bytes stay plain. What is TLS about it is what the proxy can see of a real one: there is no half-close, the peer's
-good-bye ends both directions, and the session can be asked for protocol, cipher and name.
+good-bye ends both directions, and it can be asked what was agreed on.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from OpenSSL.SSL import RECEIVED_SHUTDOWN
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, ISSLTransport
 from zope.interface import implementer
 
@@ -32,19 +32,22 @@ class MemoryTlsTransport(MemoryTransport):
     ) -> None:
         super().__init__(network, other, host, peer)
         self.transport = _Beneath(self, self.handle)
-        protocol = details.application_protocol
-        self.negotiatedProtocol: bytes | None = None if protocol is None else protocol.encode("ascii")
-        self._session = _Session(self, details)
+        self._details = details
 
-    def getHandle(self) -> Any:
-        """What pyOpenSSL's ``Connection`` is to a real one."""
-        return self._session
+    def tls_details(self) -> TlsDetails:
+        """As `vegurtx.net.tls.layer.TlsLayer` says it."""
+        return self._details
 
     def getPeerCertificate(self) -> None:
         """The client shows none."""
 
     def peer_ended(self) -> None:
-        self.loseConnection()  # as Twisted answers a close_notify
+        self.loseConnection()  # as a close_notify is answered
+
+    def _lose(self, error: Exception) -> None:
+        if self.received_end and type(error) is ConnectionLost:
+            error = ConnectionDone()  # what comes behind a close_notify takes nothing back
+        super()._lose(error)
 
 
 class _Beneath:
@@ -61,28 +64,3 @@ class _Beneath:
     def loseConnection(self) -> None:
         """Close."""
         self._above.loseConnection()
-
-
-class _Session:
-    """A TLS session that was agreed on by nobody."""
-
-    def __init__(self, transport: MemoryTransport, details: TlsDetails) -> None:
-        self._transport = transport
-        self._details = details
-
-    def get_protocol_version_name(self) -> str | None:
-        """Such as ``TLSv1.3``."""
-        return self._details.protocol
-
-    def get_cipher_name(self) -> str | None:
-        """The cipher."""
-        return self._details.cipher
-
-    def get_servername(self) -> bytes | None:
-        """The client's SNI."""
-        name = self._details.server_name
-        return None if name is None else name.encode("ascii")
-
-    def get_shutdown(self) -> int:
-        """Whether the client has said good-bye."""
-        return RECEIVED_SHUTDOWN if self._transport.received_end else 0

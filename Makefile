@@ -6,11 +6,16 @@ BIN = $(VENV)/bin
 # How many tests run at once.
 JOBS ?= 2
 TESTS ?= tests
+# Of the benchmark: empty is all; `python -m benchmarks --list` names them.
+CASES ?=
+PEERS ?=
+ROUNDS ?= 5
+SECONDS ?= 2
 
 # An ordinary `pip install -e .` hides the plugin from twistd.
 EDITABLE = --config-settings editable_mode=compat
 
-.PHONY: help demo test test-slow check format bench-wire docs-behaviour docs-errors docs-settings docs-config clean
+.PHONY: help demo test test-slow check format bench bench-quick bench-publish bench-wire docs-performance docs-behaviour docs-errors docs-settings docs-config clean
 
 help:
 	@echo "make demo           two demo back-ends and the proxy before them, on 8080"
@@ -18,11 +23,15 @@ help:
 	@echo "make test-slow      the slow tests: gigabytes, load, the built wheel"
 	@echo "make check          ruff, mypy, import contracts"
 	@echo "make format         let ruff put files into shape"
+	@echo "make bench          what the proxy costs beside others (CASES=, PEERS=, ROUNDS=5, SECONDS=2)"
+	@echo "make bench-quick    the same for a small GET, about a minute"
+	@echo "make bench-publish  put the last run's results into docs/performance.md"
 	@echo "make bench-wire     what reading and writing heads costs"
 	@echo "make docs-behaviour which tests hold which rule, into docs/behaviour.md"
 	@echo "make docs-errors    write docs/errors.md from the reasons table"
 	@echo "make docs-settings  write docs/settings.md from the settings' definition"
 	@echo "make docs-config    write docs/config.md and its JSON Schema from the configuration's models"
+	@echo "make docs-performance  write docs/performance.md from the published results"
 	@echo "make clean          remove everything that was made here"
 
 $(VENV)/.made:
@@ -62,6 +71,16 @@ format: $(VENV)/.develops
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(VENV)/.develops
+	$(BIN)/python -m benchmarks --cases "$(CASES)" --peers "$(PEERS)" --rounds $(ROUNDS) --seconds $(SECONDS)
+
+bench-quick: $(VENV)/.develops
+	$(BIN)/python -m benchmarks --quick --peers "$(PEERS)" --rounds $(ROUNDS) --seconds $(SECONDS)
+
+bench-publish: $(VENV)/.develops
+	cp benchmarks/results/latest.json benchmarks/results/published.json
+	$(MAKE) docs-performance
+
 bench-wire: $(VENV)/.develops
 	$(BIN)/python benchmarks/bench_wire.py
 
@@ -78,6 +97,10 @@ docs-config: $(VENV)/.runs
 docs-errors: $(VENV)/.runs
 	$(BIN)/python -m vegurtx.cli.reasons_docs > docs/errors.md.new
 	mv docs/errors.md.new docs/errors.md
+
+docs-performance: $(VENV)/.develops
+	$(BIN)/python -m benchmarks.page > docs/performance.md.new
+	mv docs/performance.md.new docs/performance.md
 
 docs-behaviour: $(VENV)/.develops
 	$(BIN)/python -m tests.behaviour.table

@@ -47,6 +47,11 @@ class Row:
         return float("nan") if value is None else value
 
 
+def result(case: Case, sample: Sample) -> float:
+    """Return what of one run is compared with other proxies' runs."""
+    return {"cost": sample.cost, "memory": sample.memory or 0.0, "p99": sample.p99 or 0.0}[case.result]
+
+
 def row(peer: str, case: Case, samples: Sequence[Sample]) -> Row:
     """Return what the samples of one proxy come to."""
 
@@ -54,11 +59,7 @@ def row(peer: str, case: Case, samples: Sequence[Sample]) -> Row:
         known = [value for value in values if value is not None]
         return statistics.median(known) if known else None
 
-    results = {
-        "cost": [sample.cost for sample in samples],
-        "memory": [sample.memory or 0.0 for sample in samples],
-        "p99": [sample.p99 or 0.0 for sample in samples],
-    }[case.result]
+    results = [result(case, sample) for sample in samples]
     middle = statistics.median(results)
     return Row(
         peer,
@@ -107,11 +108,15 @@ class Results:
         return row(peer, CASES[name], samples) if samples else None
 
     def ratio(self, name: str, peer: str, other: str = YARDSTICK) -> float | None:
-        """Return how many times the `other`'s result that of `peer` is, if both have one."""
-        ours, theirs = self.row(name, peer), self.row(name, other)
-        if ours is None or theirs is None or not theirs.result(CASES[name]):
-            return None
-        return ours.result(CASES[name]) / theirs.result(CASES[name])
+        """Return how many times the `other`'s result that of `peer` is, if both have one.
+
+        It is the median of the rounds' ratios: what makes the machine slow for a while hits both of a round.
+        """
+        case, samples = CASES[name], self.samples.get(name, {})
+        rounds = zip(samples.get(peer, ()), samples.get(other, ()), strict=False)
+        pairs = [(result(case, ours), result(case, theirs)) for ours, theirs in rounds]
+        ratios = [ours / theirs for ours, theirs in pairs if theirs]
+        return statistics.median(ratios) if ratios else None
 
     def write(self, path: Path) -> None:
         """Keep it as JSON."""

@@ -25,6 +25,8 @@ from benchmarks.wrk import LoadFailed
 
 #: seconds of the load before the first round
 _WARM = 1.0
+#: characters of a proxy's output in the reason why it is left out
+_SHOWN = 200
 #: for this process with its clients, and for each of its children
 _DESCRIPTORS = 40_000
 
@@ -125,8 +127,8 @@ class CaseRun:
                 sample.shares = _shares(before, _each(target.pid))
             return sample
         except (LoadFailed, CannotCompile, ProcessLookupError, OSError) as problem:
-            said = target.proxy.said()
-            self._skip(name, f"{problem}" + (f"; it said: {said}" if said else ""))
+            said = target.proxy.said()[-_SHOWN:]
+            self._skip(name, (str(problem) or repr(problem)) + (f"; it said: {said}" if said else ""))
             return None
 
     def _skip(self, name: str, reason: str) -> None:

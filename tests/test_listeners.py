@@ -196,11 +196,11 @@ class CertificateFiles(ProxyTestCase):
         folder = self.folder()
         certificate, key = self_signed("a").save(folder)
         certificates = Certificates(str(certificate), str(key))
-        before = certificates.serverConnectionForTLS(None).get_context()
+        before = certificates.context
         certificate.write_text("broken")
         with self.assertRaises(CertificateError):
             certificates.reload()
-        self.assertIs(certificates.serverConnectionForTLS(None).get_context(), before)
+        self.assertIs(certificates.context, before)
         self_signed("a").save(folder)
         certificates.reload()
-        self.assertIsNot(certificates.serverConnectionForTLS(None).get_context(), before)
+        self.assertIsNot(certificates.context, before)

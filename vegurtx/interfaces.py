@@ -72,3 +72,29 @@ class IMiddleware(Interface):
 
         It may return a ``Deferred`` of these, or be ``async def``.
         """
+
+
+class IObserver(Interface):
+    """Told what happens, beside the requests' way: for logs and numbers. See ``ProxyFactory.observer``.
+
+    Everything is told at once, in the reactor's thread, and the request waits for it: an observer notes and returns. What
+    it raises is logged.
+    """
+
+    def ended(request: Any, status: str, reason: Any, domain_group: Any, service: Any) -> None:
+        """A request has ended. Called before its final ``checkin_service`` and ``terminate``.
+
+        `status`: ``"normal"`` or ``"error"``; `reason`: ``"normal"``, or what went wrong; `domain_group` and `service`:
+        as for ``checkin_service``, `None` where the request never got that far.
+        """
+
+    def rejected(error: Any, connection: Any) -> None:
+        """What is no request was answered by the proxy alone. `error` has ``what`` (a word of
+        `vegurtx.errors.REJECTIONS`) and ``status``; `connection` has the client's address, ``peer``, or is `None`.
+        """
+
+    def opened(connection: Any) -> None:
+        """A client's connection stands."""
+
+    def closed(connection: Any) -> None:
+        """A client's connection, which stood, is gone."""

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IListeningPort
 
 from vegurtx.net.binding import ANYWHERE, bound_socket, remove_unix_socket
 from vegurtx.net.certificates import Certificates
-from vegurtx.net.endpoint_strings import is_proxied, open_endpoint
+from vegurtx.net.endpoint_strings import PROXIED, is_proxied, open_endpoint
 from vegurtx.net.endpoints import tcp_server, tls_server
 from vegurtx.net.listening import ListenerFactory
 from vegurtx.net.proxied import ProxiedFactory
@@ -56,6 +56,11 @@ class ListenerSpec:
         """What metrics and logs call it: the kind, or the endpoint's description."""
         return self.description if self.kind is Kind.ENDPOINT else self.kind.value
 
+    @property
+    def passed_on(self) -> bool:
+        """Whether its socket is one that systemd has opened."""
+        return self.description.removeprefix(PROXIED).startswith("systemd:")
+
 
 class Listener:
     """A listener that is bound, and not yet served; an endpoint for `ProxyService`. `bind` makes it.
@@ -84,12 +89,18 @@ class Listener:
         self._backlog = backlog
         self._endpoint = endpoint
         self._tls = tls
-        self._path = path
+        #: the file of a UNIX socket, which is removed in the end
+        self.path = path
 
     @property
     def label(self) -> str:
         """See `ListenerSpec`."""
         return self.spec.label
+
+    @property
+    def backlog(self) -> int:
+        """How many clients may wait in the kernel."""
+        return self._backlog
 
     @property
     def certificates(self) -> Certificates | None:
@@ -115,9 +126,9 @@ class Listener:
         if self.sock is not None:
             self.sock.close()
             self.sock = None
-        if self._path is not None:
-            remove_unix_socket(self._path)
-            self._path = None
+        if self.path is not None:
+            remove_unix_socket(self.path)
+            self.path = None
 
 
 def bind(
@@ -132,6 +143,9 @@ def bind(
     :raises CertificateError: a certificate or a key cannot be used.
     :raises EndpointError: there is no such endpoint.
     """
+    if sock is not None and spec.passed_on:
+        # Its description is a place in the list that systemd has given to one process, and was good for once.
+        return Listener(spec, reactor, backlog=backlog, sock=sock)
     if spec.kind is Kind.ENDPOINT:
         opened = open_endpoint(spec.description, reactor, backlog, sock)
         return Listener(

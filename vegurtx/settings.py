@@ -207,6 +207,9 @@ class Settings(BaseModel):
     retry_buffer_limit: Size = _setting(
         65_536, "bytes", "Of a request that are kept to send it again where a pooled connection was dead."
     )
+    hard_stop_after: Seconds = _setting(
+        30.0, "s", "When told to stop: how long running requests and tunnels have before they are cut off."
+    )
     trusted_proxies: Networks = _setting(
         [], "networks", "When set, X-Forwarded-* fields from other peers are replaced, not extended (CIDR)."
     )

@@ -11,7 +11,8 @@ from benchmarks.programs.origin import GIGABYTE
 from benchmarks.wrk import LoadFailed
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
-_PATIENCE = 60.0
+#: seconds that one step may take
+_PATIENCE = 20.0
 
 
 def download() -> Load:

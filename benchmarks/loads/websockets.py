@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from time import perf_counter
+from typing import cast
 
 from benchmarks.loads.sample import Sample, measured
 from benchmarks.loads.target import Load, Target
@@ -39,9 +40,8 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Shake hands."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(_HANDSHAKE)
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
+        self.transport.write(_HANDSHAKE)
 
     def data_received(self, data: bytes) -> None:
         """The answer, and then echoes."""

@@ -9,6 +9,7 @@ _CONFIGURATION = """\
 global
     maxconn {connections}
     nbthread 1
+    no strict-limits
     {log_to}
     ssl-default-bind-options ssl-min-ver TLSv1.3
 defaults

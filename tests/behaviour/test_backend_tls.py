@@ -1,6 +1,6 @@
 """TLS to back-ends: whom the proxy trusts there, and what the router hears where it does not.
 
-The proxy's side is pyOpenSSL over either reactor's transports, the back-end's is Python's own `ssl`.
+The proxy's side is `vegurtx.net.tls` over either reactor's transports, the back-end's a socket of Python's `ssl`.
 """
 
 from __future__ import annotations

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+import ssl
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from OpenSSL import SSL, crypto
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -21,11 +21,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 import vegurtx
+from tests.net.tls_sessions import Session, server_context, shake_hands
 from vegurtx import Backend, BackendTLS
 from vegurtx.errors import ConnectFailed
-from vegurtx.net.backend_tls import BackendContexts, Peer, Untrusted
+from vegurtx.net.backend_tls import BackendContexts, Peer
 from vegurtx.net.complaints import PAUSE, REMEMBERED, Complaints
 from vegurtx.net.handshake import TlsEndpoint
+from vegurtx.testing import Certificate
 from vegurtx.testing.authority import Authority
 
 
@@ -101,14 +103,14 @@ class Contexts(SynchronousTestCase):
         """One context for each value, a bounded number; what was not asked for longest goes first."""
         contexts = BackendContexts(kept=2)
         values = [BackendTLS(verify=False, server_name=name) for name in ("a", "b", "c")]
-        first = contexts.peer(values[0], "h")._context
+        first = contexts.peer(values[0], "h").context
         contexts.peer(values[1], "h")
-        self.assertIs(contexts.peer(values[0], "other")._context, first)
+        self.assertIs(contexts.peer(values[0], "other").context, first)
         contexts.peer(values[2], "h")
         self.assertEqual(len(contexts), 2)
-        self.assertIs(contexts.peer(values[0], "h")._context, first)
+        self.assertIs(contexts.peer(values[0], "h").context, first)
         self.assertEqual(contexts.reload(), [])
-        self.assertIsNot(contexts.peer(values[0], "h")._context, first)
+        self.assertIsNot(contexts.peer(values[0], "h").context, first)
 
     def test_broken_ones_are_not_kept(self) -> None:
         """A value whose file is missing is tried again each time."""
@@ -126,41 +128,47 @@ class Contexts(SynchronousTestCase):
 
     def test_names(self) -> None:
         """Which names a certificate is for (RFC 9110, section 4.3.4), and what is sent as SNI (RFC 6066)."""
-        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        for name, names, good, sent in [
-            ("a.example", ("a.example",), True, b"a.example"),
-            ("A.Example.", ("a.example",), True, b"a.example"),
-            ("a.b.example", ("*.example",), False, b"a.b.example"),
-            ("127.0.0.1", ("127.0.0.1",), True, None),
-            ("127.0.0.1", ("127.0.0.2", "a.example"), False, None),
-            ("::1", ("::1",), True, None),
-            ("0:0:0::1", ("::1",), True, None),
-            ("fe80::1%lo", ("fe80::1",), True, None),
-            ("::2", ("::1",), False, None),
-            ("a.example", (), False, b"a.example"),
-        ]:
-            peer = Peer(context, name, True)
-            self.assertTrue(verifyObject(IOpenSSLClientConnectionCreator, peer))
-            self.assertEqual(peer.clientConnectionForTLS(None).get_servername(), sent, name)
-            shown: Any = Showing(*names)
-            if good:
-                peer.check(shown)
-            else:
-                with self.assertRaises(Untrusted, msg=name):
-                    peer.check(shown)
-                Peer(context, name, False).check(shown)
+        authority = Authority()
+        with tempfile.TemporaryDirectory() as folder:
+            trusting = BackendTLS(ca=str(authority.save(Path(folder))))
+            contexts = BackendContexts()
+            for name, names, good, sent in [
+                ("a.example", ("a.example",), True, "a.example"),
+                ("A.Example.", ("a.example",), True, "a.example"),
+                ("a.b.example", ("*.example",), False, "a.b.example"),
+                ("127.0.0.1", ("127.0.0.1",), True, None),
+                ("127.0.0.1", ("127.0.0.2", "a.example"), False, None),
+                ("::1", ("::1",), True, None),
+                ("0:0:0::1", ("::1",), True, None),
+                ("fe80::1%lo", ("fe80::1",), True, None),
+                ("::2", ("::1",), False, None),
+                ("a.example", (), False, "a.example"),
+            ]:
+                certificate = authority.issue(*names)
+                for tls, trusted in ((trusting, good), (BackendTLS(verify=False), True)):
+                    peer = contexts.peer(tls, name)
+                    client, server = self.sessions(peer, certificate)
+                    if trusted:
+                        shake_hands(client, server)
+                    else:
+                        with self.assertRaises(ssl.SSLCertVerificationError, msg=name) as caught:
+                            shake_hands(client, server)
+                        doubt = peer.doubt(caught.exception, client.tls)
+                        self.assertIn(repr(names[0]) if names else "nobody", str(doubt))
+                    self.assertEqual(self.asked_for, [sent], name)
 
+    def sessions(self, peer: Peer, certificate: Certificate) -> tuple[Session, Session]:
+        """The two sides of a handshake."""
+        self.asked_for: list[str | None] = []
+        context = server_context(certificate)
+        context.sni_callback = lambda _, name, __: self.asked_for.append(name)  # type: ignore[assignment]
+        return Session(peer.context, name=peer.name), Session(context, server=True)
 
-class Showing:
-    """A connection whose other side has shown a certificate for these names."""
-
-    def __init__(self, *names: str) -> None:
-        pem = Authority().issue(*names).certificate
-        self._certificate = crypto.load_certificate(crypto.FILETYPE_PEM, pem)
-
-    def get_peer_certificate(self, *, as_cryptography: bool = False) -> Any:
-        """See `SSL.Connection`."""
-        return self._certificate.to_cryptography() if as_cryptography else self._certificate
+    def test_other_errors(self) -> None:
+        """What is no verdict on a certificate, is none."""
+        peer = Peer(ssl.create_default_context(), "a.example")
+        for error in (None, ValueError(), ssl.SSLError("broken")):
+            self.assertIsNone(peer.doubt(error, None))
 
 
 class Seldom(SynchronousTestCase):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 import errno
 import os
 import resource
 import shutil
 import socket
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from OpenSSL import crypto
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import (
@@ -36,6 +32,7 @@ from twisted.internet.ssl import CertificateOptions, optionsForClientTLS, trustR
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
+from tests.net.tls_sessions import CERTIFICATE
 from tests.net.transport_peers import (
     NO_UVLOOP,
     FullListener,
@@ -53,10 +50,12 @@ from tests.net.transport_peers import (
     until,
     uvloop_flavour,
 )
+from vegurtx import BackendTLS
 from vegurtx.net import endpoints
 from vegurtx.net.endpoints import tcp_client, tcp_server, tls_client, tls_details, tls_server, unix_client
 from vegurtx.net.uv.flavour import Flavour
 from vegurtx.net.uv.names import Race
+from vegurtx.testing import context_factory
 
 
 def free_port() -> int:
@@ -64,25 +63,6 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
-
-
-def self_signed(name: str) -> tuple[Any, Any]:
-    """A key and a certificate for `name`, as pyOpenSSL objects."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return crypto.PKey.from_cryptography_key(key), crypto.X509.from_cryptography(certificate)
 
 
 class Resolver:
@@ -515,34 +495,36 @@ class EndpointContract:
     # -- TLS
     # -----------------------------------------------------------------------------------------------------
 
-    async def test_tls(self: Any) -> None:
-        """TLS carries 2 MiB each way, tells its parameters, and ends cleanly."""
-        key, certificate = self_signed("backend.test")
-        server_options = CertificateOptions(
-            privateKey=key, certificate=certificate, acceptableProtocols=[b"http/1.1"]
-        )
-        server_endpoint = tls_server(reactor, 0, server_options, flavour=self.flavour())
+    def trusting(self: Any) -> BackendTLS:
+        """TLS that trusts `CERTIFICATE`."""
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        path = Path(folder) / "ca.pem"
+        path.write_bytes(CERTIFICATE.certificate)
+        return BackendTLS(ca=str(path), server_name="backend.test")
+
+    async def carries(self: Any, server_side: Any, client_side: Any) -> None:
+        """TLS carries 2 MiB each way, tells its parameters, and ends in order."""
+        server_endpoint = tls_server(reactor, 0, server_side, flavour=self.flavour())
         self.assertTrue(verifyObject(IStreamServerEndpoint, server_endpoint))
         factory, clients = Recorders(), Recorders()
         port: Any = await server_endpoint.listen(factory)
         self.addCleanup(port.stopListening)
-        options = optionsForClientTLS(
-            "backend.test",
-            trustRoot=trustRootFromCertificates([TwistedCertificate(certificate)]),
-            acceptableProtocols=[b"http/1.1"],
+        client_endpoint = tls_client(
+            reactor, "127.0.0.1", port.getHost().port, options=client_side, flavour=self.flavour()
         )
-        number = port.getHost().port
-        client: Any = await tls_client(
-            reactor, "127.0.0.1", number, options=options, flavour=self.flavour()
-        ).connect(clients)
+        self.assertTrue(verifyObject(IStreamClientEndpoint, client_endpoint))
+        client: Any = await client_endpoint.connect(clients)
+        self.assertIs(client, clients.built[0])
         pattern = bytes(range(256)) * 8192
         client.t.write(pattern)
         await until(lambda: factory.built and len(factory.built[0].data) == len(pattern))
         server = factory.built[0]
-        details: Any = tls_details(server.t)
-        self.assertEqual((details.protocol, details.server_name), ("TLSv1.3", "backend.test"))
-        self.assertEqual(details.application_protocol, "http/1.1")
-        self.assertIn("AES", details.cipher)
+        for transport in (server.t, client.t):
+            details: Any = tls_details(transport)
+            self.assertEqual((details.protocol, details.server_name), ("TLSv1.3", "backend.test"))
+            self.assertEqual(details.application_protocol, "http/1.1")
+            self.assertIn("AES", details.cipher)
         server.t.write(pattern)
         server.t.loseConnection()
         await lost(client, server)
@@ -551,18 +533,39 @@ class EndpointContract:
         server.reasons[0].trap(ConnectionDone)
         self.assertIsNone(tls_details(server.t))
 
+    async def test_tls(self: Any) -> None:
+        """TLS of our own; a listener may have one context for all."""
+        await self.carries(context_factory(CERTIFICATE), self.trusting())
+
+    async def test_twisteds_tls(self: Any) -> None:
+        """TLS options of Twisted's are taken on either side."""
+        key, certificate = (
+            crypto.load_privatekey(crypto.FILETYPE_PEM, CERTIFICATE.key),
+            crypto.load_certificate(crypto.FILETYPE_PEM, CERTIFICATE.certificate),
+        )
+        protocols = [b"http/1.1"]
+        server_side = CertificateOptions(
+            privateKey=key, certificate=certificate, acceptableProtocols=protocols
+        )
+        trust = trustRootFromCertificates([TwistedCertificate(certificate)])
+        client_side = optionsForClientTLS("backend.test", trustRoot=trust, acceptableProtocols=protocols)
+        await self.carries(server_side, client_side)
+        await self.carries(server_side, self.trusting())
+        await self.carries(context_factory(CERTIFICATE), client_side)
+
     async def test_tls_certificate_is_verified(self: Any) -> None:
         """By default a client verifies the certificate; a bad one ends the connection with the reason."""
-        key, certificate = self_signed("backend.test")
-        server_options = CertificateOptions(privateKey=key, certificate=certificate)
         factory, clients = Recorders(), Recorders()
-        port: Any = await tls_server(reactor, 0, server_options, flavour=self.flavour()).listen(factory)
+        port: Any = await tls_server(reactor, 0, context_factory(CERTIFICATE), flavour=self.flavour()).listen(
+            factory
+        )
         self.addCleanup(port.stopListening)
         number = port.getHost().port
         endpoint = tls_client(reactor, "127.0.0.1", number, hostname="backend.test", flavour=self.flavour())
         client: Any = await endpoint.connect(clients)
         await until(lambda: client.is_lost and factory.built[0].is_lost)
         self.assertIn("certificate verify failed", repr(client.reasons[0].value))
+        self.assertIn("unknown ca", str(factory.built[0].reasons[0].value))
 
     async def test_plain_has_no_tls_details(self: Any) -> None:
         """A plain connection has no TLS parameters."""

@@ -47,6 +47,34 @@ def bound_socket(interface: str, port: int, backlog: int) -> socket.socket:
     return sock
 
 
+def twin_of(sock: socket.socket, backlog: int) -> socket.socket:
+    """Another listening TCP socket on the address of `sock`: the kernel divides new clients evenly between them.
+
+    `sock` was bound without ``SO_REUSEPORT``, and has it from here on (socket(7)): so an address that another program
+    has is still found to be in use, and after that only sockets of the same user can join.
+
+    :param sock: bound, and perhaps listening.
+    :param backlog: how many clients may wait in the kernel, for this one alone.
+    :raises CannotListenError: the kernel does not want it.
+    """
+    name = sock.getsockname()
+    twin = socket.socket(sock.family, sock.type)
+    try:
+        twin.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        twin.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        twin.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+            twin.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        twin.bind(name)
+        twin.listen(backlog)
+    except OSError as problem:
+        twin.close()
+        raise CannotListenError(name[0], name[1], problem) from problem
+    return twin
+
+
 def bound_unix_socket(path: str, backlog: int, mode: int = 0o666) -> socket.socket:
     """A non-blocking UNIX socket that listens already. A socket file that nobody listens on any more is replaced.
 

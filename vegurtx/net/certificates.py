@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from vegurtx.net.tls.chain import Chain
-from vegurtx.net.tls.server_context import ServerSession, server_context
+from vegurtx.net.tls.server_context import keep_name, server_context
 
 #: how the file of a certificate in a folder may end; its key has the same name with `_KEY`
 _ENDINGS = (".crt", ".pem", ".cert")
@@ -88,8 +89,8 @@ class Certificates:
         chain.show(context)
         return context, _names(chain.certificates[0])
 
-    def _choose(self, session: ServerSession, name: str | None, context: ssl.SSLContext) -> None:
-        session.server_name = name
+    def _choose(self, session: Any, name: str | None, context: ssl.SSLContext) -> None:
+        keep_name(session, name, context)
         if name is not None:
             name = name.lower()
             contexts = self._contexts

@@ -30,7 +30,7 @@ from vegurtx.net.backend_tls import Peer, make_context
 from vegurtx.net.tls.details import TlsDetails as TlsDetails
 from vegurtx.net.tls.details import tls_details as tls_details
 from vegurtx.net.tls.factories import TlsClientEndpoint, TlsServerEndpoint
-from vegurtx.net.tls.server_context import FixedContext, ServerContexts
+from vegurtx.net.tls.server_context import FixedContext
 from vegurtx.net.uv.accepting import Port
 from vegurtx.net.uv.addresses import address_of, numeric_family, socket_name
 from vegurtx.net.uv.connecting import Attempt, BindAddress, SocketOptions
@@ -69,7 +69,7 @@ def tcp_server(
 def tls_server(
     reactor: Any,
     port: int,
-    contexts: ServerContexts | ssl.SSLContext | Any,
+    contexts: Any,
     interface: str = "127.0.0.1",
     backlog: int = 1024,
     *,

@@ -71,6 +71,7 @@ class Listener(Structure):
     request_limits: RequestLimits
     body_limits: BodyLimits
     idle_limit: float
+    rest_limit: float
     linger_limit: float
     rest: float
 
@@ -136,7 +137,7 @@ class ClientConnection(Protocol):
         self.write_sequence = transport.writeSequence
         transport.registerProducer(self, True)
         listener = self._listener
-        self.timer.set(listener.seconds(), listener.idle_limit)
+        self.timer.set(listener.seconds(), listener.rest_limit)
         listener.opened(self)
 
     @property
@@ -306,7 +307,7 @@ class ClientConnection(Protocol):
         if self._held:
             self._advance()
             return
-        self.timer.set(now, self._listener.idle_limit)
+        self.timer.set(now, self._listener.rest_limit)
         if self.eof:
             self._close()
 
@@ -329,7 +330,7 @@ class ClientConnection(Protocol):
         finally:
             self._advancing = False
         if self._reading is _IDLE:
-            self.timer.set(self._listener.seconds(), self._listener.idle_limit)
+            self.timer.set(self._listener.seconds(), self._listener.rest_limit)
         if self.eof and not self._held and (self._reading is _IDLE or self._reading is _HEAD):
             self._close()
 
@@ -388,6 +389,15 @@ class ClientConnection(Protocol):
             transport.abortConnection()
             if handler is not None:
                 handler.client_lost()
+
+    def retire(self) -> None:
+        """The proxy drains: a connection that rests ends, at once or when `rest_limit` is over. Others are left alone."""
+        if self._reading is _IDLE and not self._held:
+            listener = self._listener
+            if listener.seconds() - self.timer.since >= listener.rest_limit:
+                self._close()
+            else:
+                self.timer.set(self.timer.since, listener.rest_limit)
 
     def tunnel(self, handler: Handler) -> bytes:
         """From now on every byte goes to `handler.tunnel_data`; returns those that are here already."""

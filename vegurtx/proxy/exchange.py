@@ -61,6 +61,7 @@ class Exchange:
         "link",
         "log",
         "now",
+        "page_size",
         "phase",
         "problem",
         "proxy",
@@ -542,6 +543,7 @@ class Exchange:
             answer = ErrorPage(entry(reason).status)
             lines, whole = page(answer, method, keep, self.proxy.wall())
         self.request.responded(answer.code, lines)
+        self.page_size = len(whole)  # for observers; not there unless a page was sent
         connection.write(whole)
         if reason is None:
             self._end("normal", "normal")
@@ -557,6 +559,12 @@ class Exchange:
         self._relay = None
         request, state = self.request, self.state
         self.log.events += (self.proxy.seconds() if now is None else now, "responded", None)
+        observer = self.proxy.observer
+        if observer is not None:
+            try:
+                observer.ended(request, status, service_state, self.domain_group, self.service)
+            except Exception:
+                log.failure("an observer's ended() raised")
         try:
             given_back = self.router.checkin_service(
                 self.domain_group, self.service, self.phase, service_state, request, state

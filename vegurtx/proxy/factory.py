@@ -8,6 +8,7 @@ from email.utils import formatdate
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from zope.interface.verify import verifyObject
@@ -22,6 +23,7 @@ from vegurtx.net.timer import FOREVER
 from vegurtx.proxy.exchange import Exchange
 from vegurtx.proxy.ids import RequestIds
 from vegurtx.proxy.intake import READ, TAKE
+from vegurtx.proxy.observing import tell
 from vegurtx.proxy.upstream import own_names
 from vegurtx.settings import Settings
 from vegurtx.wire.errors import BadHead
@@ -30,6 +32,9 @@ from vegurtx.wire.request import RequestHead, RequestParser
 
 #: seconds; for what needs a number
 _NO_LIMIT = 86_400.0
+#: seconds without a request after which a connection of a proxy that drains is closed: whoever has just been answered
+#: may have the next request on its way, and it would be lost
+DRAIN_REST = 1.0
 _STATUS_LINES = {
     400: b"400 Bad Request",
     408: b"408 Request Timeout",
@@ -79,6 +84,10 @@ class ProxyFactory(Factory):
         self.wall = time.time
         #: whether each response is to be the last of its connection
         self.draining = False
+        #: whether `stop` has cut what was still going on
+        self.stopped = False
+        #: an `IObserver`, or `None`: told of each request's end, and of connections
+        self.observer: Any = None
         chain = default_middlewares() if middlewares is None else list(middlewares)
         self.stages: tuple[Any, ...] = tuple(execute_of(stage) for stage in chain)
         #: the same for plain requests (see `Intake.plain`)
@@ -87,6 +96,7 @@ class ProxyFactory(Factory):
         )
         self.connections: set[ClientConnection] = set()
         self._ports: list[Any] = []
+        self._drained: Deferred[None] | None = None
         self._clients = 0
         self._crowded = False
         self._read_limits(settings)
@@ -126,6 +136,8 @@ class ProxyFactory(Factory):
         )
         #: seconds; rule 24
         self.idle_limit = settings.timeout / 1000 or FOREVER
+        #: how long a connection may rest before its first request, and between two
+        self.rest_limit = self.idle_limit
         self.router_limit = settings.router_timeout / 1000 or FOREVER
         self.response_limit = settings.downstream_timeout or FOREVER
         self.body_limit = settings.idle_timeout or FOREVER
@@ -161,8 +173,33 @@ class ProxyFactory(Factory):
         if self._crowded:
             pause_accepting(port)
 
+    def drain(self) -> Deferred[None]:
+        """Let running requests end, each as the last one of its connection; close those that rest. Tunnels go on.
+
+        Clients are still served that have been accepted; whoever calls this stops the listening first.
+
+        :returns: fires when the last client has gone. `stop` cuts off those who stay.
+        """
+        self.draining = True
+        self.rest_limit = min(self.rest_limit, DRAIN_REST)
+        drained = self._drained = self._drained or Deferred()
+        for connection in list(self.connections):
+            connection.retire()
+        self._look_whether_drained()
+        return drained
+
+    def _look_whether_drained(self) -> None:
+        if self._drained is not None and not self._drained.called and not self._clients:
+            self._drained.callback(None)
+
+    @property
+    def clients(self) -> int:
+        """How many clients are here, those included that have been accepted and not heard yet."""
+        return self._clients
+
     def stop(self) -> None:
         """End all connections at once, and leave no delayed call."""
+        self.stopped = True
         for connection in list(self.connections):
             connection.abort()
         self.client.stop()
@@ -184,18 +221,26 @@ class ProxyFactory(Factory):
     def opened(self, connection: ClientConnection) -> None:
         """A client's connection stands."""
         self.connections.add(connection)
+        if self.observer is not None:
+            tell(self.observer.opened, connection)
 
     def closed(self, connection: ClientConnection) -> None:
         """A client's connection is gone."""
         self.connections.discard(connection)
         self._clients -= 1
+        if self.observer is not None:
+            tell(self.observer.closed, connection)
         if self._crowded and self._clients < self.settings.max_connections:
             self._crowded = False
-            for port in self._ports:
+            for port in () if self.draining else self._ports:  # those do not listen any more
                 resume_accepting(port)
+        if self._drained is not None:
+            self._look_whether_drained()
 
-    def rejection(self, error: BadHead) -> bytes:
+    def rejection(self, error: BadHead, connection: ClientConnection | None = None) -> bytes:
         """The proxy's own page for what is no request (rules 1, 3, 4): no router sees it."""
+        if self.observer is not None:
+            tell(self.observer.rejected, error, connection)
         status = _STATUS_LINES.get(error.status, _STATUS_LINES[400])
         date = formatdate(self.wall(), usegmt=True).encode("ascii")
         lines = b"Date: %b\r\nServer: vegur\r\nContent-Length: 0\r\nConnection: close\r\n" % date

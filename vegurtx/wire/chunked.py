@@ -89,6 +89,7 @@ class ChunkedDecoder:
             data = self._held + data
             self._held = b""
         size = len(data)
+        longest = self._limits.chunk_line
         at = 0
         while at < size:
             place = self._place
@@ -97,12 +98,19 @@ class ChunkedDecoder:
                 if line is None:
                     self._hold_size_line(data, at, pieces)
                     break
-                if line.end() - at - 2 > self._limits.chunk_line:
+                begin = line.end()
+                if begin - at - 2 > longest:
                     raise self._broken("length", pieces)
-                at = line.end()
-                self._left = int(line[1], 16)
-                if self._left >= _SIZE_END:
+                left = int(line[1], 16)
+                end = begin + left
+                if left and data[end : end + 2] == b"\r\n":  # all of the chunk is here
+                    pieces.append(memoryview(data)[begin:end] if left >= _COPY_BELOW else data[begin:end])
+                    at = end + 2
+                    continue
+                if left >= _SIZE_END:
                     raise self._broken("size", pieces)
+                at = begin
+                self._left = left
                 self._place = ChunkPlace.DATA if self._left else ChunkPlace.TRAILER
             elif place is ChunkPlace.DATA:
                 took = min(self._left, size - at)

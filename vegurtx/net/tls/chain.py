@@ -1,7 +1,7 @@
 """A certificate with its chain and its key, given to OpenSSL: between PEM files and `ssl.SSLContext`.
 
-The files are read once, and looked at before OpenSSL sees them, so that what is wrong can be said of the right file. The
-standard library takes certificates from files only: what was read goes to it through one in memory.
+The files are read once, and looked at before OpenSSL sees them, so that what is wrong can be said of the right file.
+The standard library takes certificates from files only: what was read goes to it through one in memory.
 """
 
 from __future__ import annotations

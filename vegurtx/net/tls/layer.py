@@ -1,8 +1,8 @@
 """The TLS of one connection: between a transport of bytes below and one Twisted protocol above.
 
-It stands on the request path. A segment goes into OpenSSL, and all that it holds comes out in one ``dataReceived``; what
-is written becomes records, and leaves in one ``write``. Nothing waits here but what was written before the handshake
-was done. What must be told apart (who ended it, and whether in order) is kept as an explicit phase.
+It stands on the request path. A segment goes into OpenSSL, and all that it holds comes out in one ``dataReceived``;
+what is written becomes records, and leaves in one ``write``. Nothing waits here but what was written before the
+handshake was done. What must be told apart (who ended it, and whether in order) is kept as an explicit phase.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class TlsLayer(SocketFacts):
 
     ``loseConnection`` sends what was written and a ``close_notify``, then waits for the other side's: till then what
     arrives is dropped, so that no reset takes our last bytes away. How long that may last, its caller says with
-    ``abortConnection``. There is no half-close.
+    ``abortConnection``. There is no half-close: the other side's ``close_notify`` ends both directions.
 
     :param context: makes the session.
     :param protocol: the protocol that it serves.
@@ -337,8 +337,12 @@ class TlsLayer(SocketFacts):
 
     def _peer_says_goodbye(self) -> None:
         """The other side's ``close_notify``: with no half-close, it ends both directions."""
-        if self._phase is _OPEN:
-            self._peer_ended = True
+        if self._phase is not _OPEN:
+            return
+        self._peer_ended = True
+        if self._pressure is not None and self._pressure.congested:
+            self.abortConnection()  # as with a FIN: what is unsent at the end of such a connection is dropped
+        else:
             self._say_goodbye()
 
     def _break(self, error: SSLError) -> None:
@@ -365,6 +369,8 @@ class TlsLayer(SocketFacts):
         if self._pressure is not None:
             self._pressure.leave()
         self.transport.loseConnection()
+        if self._pressure is not None:
+            self._pressure.pauseProducing()  # whoever does not know yet must not go on at full speed
 
     def abortConnection(self) -> None:
         """End it now: what is unsent is dropped, and the other side is told by a reset. Harmless where it has ended."""

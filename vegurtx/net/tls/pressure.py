@@ -20,25 +20,26 @@ class Pressure:
     :param streaming: whether it is a push producer.
     """
 
-    __slots__ = ("_below", "_congested", "_streaming", "producer")
+    __slots__ = ("_below", "_streaming", "congested", "producer")
 
     def __init__(self, producer: Any, streaming: bool) -> None:
         self.producer = producer
         self._streaming = streaming
-        self._congested = False
+        #: what it writes piles up
+        self.congested = False
         self._below: Any = None
 
     @property
     def holds_back(self) -> bool:
         """Whether an end has to wait for the producer, as with Twisted's transports."""
-        return self._congested or not self._streaming
+        return self.congested or not self._streaming
 
     def join(self, transport: Any) -> None:
         """From now on `transport` measures."""
         self._below = transport
-        was_congested, self._congested = self._congested, False
+        was_congested, self.congested = self.congested, False
         transport.registerProducer(self, self._streaming)
-        if was_congested and not self._congested:
+        if was_congested and not self.congested:
             self.producer.resumeProducing()
 
     def leave(self) -> None:
@@ -49,13 +50,13 @@ class Pressure:
 
     def pauseProducing(self) -> None:
         """What is written piles up."""
-        if self._streaming and not self._congested:
-            self._congested = True
+        if self._streaming and not self.congested:
+            self.congested = True
             self.producer.pauseProducing()
 
     def resumeProducing(self) -> None:
         """It has gone out; or a pull producer is asked for more."""
-        self._congested = False
+        self.congested = False
         self.producer.resumeProducing()
 
     def stopProducing(self) -> None:

@@ -1,4 +1,4 @@
-"""Twisted's own TLS, where somebody brings it: options of Twisted's for a back-end, or an endpoint that wraps by itself.
+"""Twisted's own TLS, where somebody brings it: its options for a back-end, or an endpoint that wraps by itself.
 
 The same as `TlsLayer` to those above it, as far as they ask; slower. It is pyOpenSSL, through Twisted's
 `TLSMemoryBIOProtocol`.
@@ -57,5 +57,5 @@ def said_goodbye(transport: Any, reason: Failure) -> bool:
     if not isinstance(transport, TLSMemoryBIOProtocol) or reason.check(Error) is not None:
         return False
     # A peer that closes behind its close_notify answers ours with a reset: that takes nothing back.
-    connection: Any = transport.getHandle()  # type: ignore[no-untyped-call]
+    connection: Any = transport.getHandle()
     return connection is not None and bool(connection.get_shutdown() & RECEIVED_SHUTDOWN)

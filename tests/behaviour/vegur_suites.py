@@ -1,0 +1,265 @@
+"""Every situation of vegur's own suites (version 2.0.5), and the tests of ours that play it.
+
+`test_vegur_suites.py` checks that each test exists, and has those situations that no other test plays.
+"""
+
+from __future__ import annotations
+
+#: suite and group → situation → our tests, each as ``file.Class.test`` without their ``test_``
+SUITES: dict[str, dict[str, str]] = {
+    # each of these two groups runs over HTTP and over HTTPS
+    "proxy: headers": {
+        "request_id": "request_ids.RequestIds.made request_ids.RequestIds.kept request_ids.RequestIds.replaced"
+        " vegur_suites.Secure.added",
+        "forwarded_for": "forwarded_fields.ForwardedFor.appended forwarded_fields.ForwardedPort.replaced"
+        " forwarded_fields.ForwardedPort.proto forwarded_fields.ForwardedPort.tls"
+        " forwarded_fields.ForwardedPort.peer_port forwarded_fields.ForwardedPort.no_peer_port"
+        " request_headers.RoutersHeaders.added vegur_suites.Secure.added",
+        "via": "request_ids.Via.chain vegur_suites.Secure.added",
+        "connect_time_header": "request_ids.Times.numbers vegur_suites.Secure.added",
+        "start_time_header": "request_ids.Times.numbers vegur_suites.Secure.added",
+        "route_time_header": "request_ids.Times.numbers vegur_suites.Secure.added",
+        "host": "host.Hosts.good https.Known.forwarded",
+        "query_string": "host.Targets.origin_form_is_left_alone request_line.Grammar.bad_lines",
+        "content_length": "framing.Lengths.any_method",
+        "no_content_length": "framing.Lengths.no_length",
+        "custom_downstream_headers": "response_headers.RoutersHeaders.added",
+    },
+    "proxy: connect": {
+        "service_try_again": "connect.FailedConnects.next_one",
+        "response_attributes": "response_headers.Untouched.router_sees_all",
+        "request_statistics": "request_log.Plain.every_event request_log_bytes.Bytes.each_request_its_own",
+        "request_keepalive_statistics": "request_log.Connects.pooled request_log_bytes.Bytes.each_request_its_own",
+        "websockets": "websockets.WebSockets.text_and_binary websockets.WebSockets.secure",
+    },
+    "roundtrip: continue": {
+        "back_and_forth": "expect.Deep.exact_bytes",
+        "body_timeout": "expect.Deep.body_before_the_100",
+        "non_terminal": "expect.Deep.second_100",
+        "continue_upgrade_httpbis": "upgrade.Asked.deep_expect",
+        "upgrade_no_continue": "upgrade.Asked.instead_of_a_100",
+        "terminal_no_continue_partial": "expect.Deep.final_instead",
+        "terminal_no_continue_complete": "expect.Deep.body_before_the_100 expect.Deep.final_crosses_the_body",
+        "no_expect_continue": "expect.Unasked.passed_on",
+        "http_1_0_continue": "expect.OldClients.the_back_end_s_100",
+        "unknown_expect": "expect.OtherValues.other",
+        "bad_syntax_expect": "expect.OtherValues.malformed",
+        "bypass": "expect.Shallow.exact_bytes",
+    },
+    "roundtrip: headers": {
+        "duplicate_different_lengths_req": "framing.Lengths.different_ones",
+        "duplicate_csv_lengths_req": "framing.Lengths.bad",
+        "duplicate_identical_lengths_req": "framing.Lengths.equal_ones",
+        "duplicate_different_lengths_resp": "response_headers.Lengths.others bad_responses.BadResponses.content_length",
+        "duplicate_csv_lengths_resp": "response_headers.Lengths.others bad_responses.BadResponses.content_length",
+        "duplicate_identical_lengths_resp": "response_headers.Lengths.equal_ones",
+        "delete_hop_by_hop": "request_headers.HopByHop.removed response_headers.HopByHop.removed"
+        " response_headers.Untouched.fields",
+        "response_cookie_limits": "bad_responses.BadResponses.cookie_length",
+        "response_header_line_limits": "bad_responses.BadResponses.field_without_end",
+        "response_status_limits": "bad_responses.BadResponses.status_without_end",
+        "via": "request_ids.Via.chain response_headers.Added.via",
+        "via_chain": "request_ids.Via.chain response_headers.Added.via",
+        "bad_status": "response_headers.Untouched.status",
+        "preserve_case": "request_headers.Order.untouched response_headers.Untouched.fields",
+        "header_order": "response_headers.Untouched.fields",
+        "host_nofold": "host.Hosts.several",
+        "host_conflict": "host.Hosts.several",
+    },
+    "roundtrip: http_1_0": {
+        "advertise_1_1": "http10.Connections.closed http10.Responses.1_0_backend",
+        "conn_close_default": "http10.Connections.closed",
+        "conn_keepalive_opt": "http10.Connections.kept",
+        "chunked_to_1_0": "http10.Responses.chunked",
+    },
+    "roundtrip: chunked": {
+        "passthrough": "chunked_requests.WrittenAfresh.good_bodies bodies.Chunks.there_and_back"
+        " framing.Codings.beside_a_length",
+        "passthrough_short_crlf": "vegur_suites.Chunks.short_of_the_last_line bodies.Chunks.short_of_the_last_line",
+        "passthrough_early_0length": "chunked_requests.BadChunks.bad_bodies",
+        "passthrough_partial_early_0length1": "vegur_suites.Chunks.early_last_chunk",
+        "passthrough_partial_early_0length2": "vegur_suites.Chunks.early_last_chunk",
+        "passthrough_partial_early_0length3": "truncation.BackendDies.bad_chunk",
+        "interrupted_client": "chunked_requests.BadChunks.client_that_ends_inside client_leaves.ClientLeaves.uploading",
+        "interrupted_server": "truncation.BackendDies.mid_body",
+        "bad_chunk": "truncation.BackendDies.bad_chunk",
+        "trailers": "chunked_requests.Trailers.kept chunked_requests.Trailers.announcement_goes_on"
+        " bodies.Chunks.trailers",
+        "trailers_close": "vegur_suites.Chunks.trailers_of_a_last_request",
+        "trailers_client_err": "chunked_requests.BadChunks.bad_bodies",
+        "trailers_serv_err": "truncation.BackendDies.bad_chunk",
+        "trailers_no_header": "chunked_requests.Trailers.kept bodies.Chunks.trailers",
+    },
+    "roundtrip: body_less": {
+        "head_small_body_expect": "bodies.NoBody.headers_are_forwarded",
+        "head_large_body_expect": "bodies.NoBody.headers_are_forwarded",
+        "head_no_body_expect": "bodies.NoBody.headers_are_forwarded",
+        "head_chunked_expect": "bodies.NoBody.headers_are_forwarded",
+        "head_close_expect": "bodies.NoBody.close_after_no_body",
+        "head_close_expect_client": "vegur_suites.NoBody.client_s_close",
+        "status_204": "bodies.NoBody.stray_body",
+        "status_304": "bodies.NoBody.stray_body",
+        "status_chunked_204": "bodies.NoBody.headers_are_forwarded",
+        "status_close_304": "bodies.NoBody.close_after_no_body vegur_suites.NoBody.stray_body_without_a_length",
+        "status_close_304_client": "vegur_suites.NoBody.client_s_close",
+        "bad_transfer_encoding": "framing.Codings.unknown_coding framing.Codings.other_final_coding",
+        "valid_status_204": "vegur_suites.NoBody.again_on_the_same_connection",
+        "valid_status_304": "vegur_suites.NoBody.again_on_the_same_connection",
+        "valid_head": "vegur_suites.NoBody.again_on_the_same_connection",
+    },
+    "roundtrip: large_body": {
+        "large_body_stream": "bodies.Lengths.large",
+        "large_body_close": "vegur_suites.Kept.large_bodies",
+        "large_body_close_delimited": "bodies.UntilClose.all_at_once",
+        "large_body_request_response_interrupt": "early_responses.EarlyResponses.backend_closes_behind_it",
+        "large_chunked_request_response_interrupt": "early_responses.EarlyResponses.backend_closes_behind_it",
+        "large_close_request_response_interrupt": "early_responses.EarlyResponses.ended_by_close",
+        "large_close_request_response_interrupt_undetected": "early_responses.EarlyResponses"
+        ".backend_resets_under_a_running_upload",
+        "weird_content_length": "vegur_suites.Lengths.blank_behind_it",
+    },
+    "roundtrip: backend_close": {
+        "close_close_close": "keep_alive.Persistence.matrix",
+        "close_keepalive_keepalive": "keep_alive.Persistence.matrix",
+        "close_default_default": "keep_alive.Persistence.matrix",
+        "close_close_keepalive": "keep_alive.Persistence.matrix",
+        "close_keepalive_close": "keep_alive.Persistence.matrix",
+    },
+    "roundtrip: backend_keepalive": {
+        "keepalive_close_close": "keep_alive.Persistence.matrix",
+        "keepalive_keepalive_keepalive": "keep_alive.Persistence.matrix pool.Reuse.default",
+        "keepalive_default_default": "keep_alive.Persistence.matrix pool.Reuse.default",
+        "keepalive_close_keepalive": "keep_alive.Settled.clients_close_unpools_nothing",
+        "keepalive_keepalive_close": "keep_alive.Persistence.matrix",
+        "keepalive_reset": "vegur_suites.Kept.new_among_defaults",
+        "keepalive_http_1_0": "http10.Connections.kept http10.Connections.backend_is_pooled_all_the_same",
+        "keepalive_upgrade_close_server": "vegur_suites.Upgraded.either_side_closes",
+        "keepalive_upgrade_close_client": "vegur_suites.Upgraded.either_side_closes",
+        "keepalive_chunked": "vegur_suites.Kept.chunks_again",
+        "keepalive_close_delimited": "bodies.UntilClose.ends_by_close",
+        "keepalive_large_body": "vegur_suites.Kept.large_bodies",
+    },
+    "request: handling": {
+        "no_host": "host.Hosts.missing_or_empty",
+        "empty_host": "host.Hosts.missing_or_empty",
+        "empty_expect": "expect.OtherValues.empty",
+        "url_limits": "limits.RequestLines.longest limits.RequestLines.one_more",
+        "header_line_limits": "limits.Headers.longest limits.Headers.one_more",
+        "header_count_limits": "limits.Headers.longest limits.Headers.one_more",
+        "invalid_expect": "expect.OtherValues.without_body",
+        "absolute_uri": "request_line.Methods.connect",
+    },
+    "request: mocks": {
+        "herokuapp_redirect": "pages.Pages.redirect",
+        "maintainance_mode_on": "vegur_suites.Words.of_the_lookup",
+    },
+    "request: upgrade": {
+        "upgrade_invalid": "upgrade.Malformed.bad_upgrade",
+        "upgrade_websockets": "upgrade.Asked.ways_to_ask upgrade.Malformed.bad_connection",
+    },
+    "request: lookups": dict.fromkeys(
+        (
+            "no_route", "backlog_timeout", "backlog_too_deep", "conn_limit_reached", "route_lookup_failed",
+            "no_web_processes", "crashed", "backends_quarantined", "backends_starting", "backends_idle",
+            "app_blank", "app_not_found", "app_lookup_failed",
+        ),
+        "vegur_suites.Words.of_the_checkout",
+    ),
+    "client": {
+        "missing_reason_phrase": "response_headers.Untouched.status",
+        "deliberate_reason_phrase": "response_headers.Untouched.status",
+        "blank_reason_phrase": "response_headers.Untouched.status",
+        "order_preservation": "response_headers.Untouched.fields",
+        "first_read_timeout": "timeouts.Responses.first_byte",
+        "other_read_timeout": "timeouts.Responses.rest_of_the_head timeouts.Responses.body",
+    },
+    "bytepipe": {
+        "pipe_proc": "tunnel.Bytes.any_bytes tunnel.Ends.a_side_closes",
+        "pipe_proc_callback": "tunnel.Ends.a_side_closes",
+        "pipe_proc_timeout": "tunnel.Silence.no_byte_either_way",
+        "pipe_become": "tunnel.Bytes.any_bytes tunnel.Ends.a_side_closes",
+        "pipe_become_callback": "tunnel.Silence.no_byte_either_way",
+        "pipe_become_timeout": "tunnel.Ends.a_side_closes",
+    },
+    "chunked": {
+        "bad_length": "wire_chunked.DecoderTests.bad chunked_requests.BadChunks.bad_bodies",
+        "html": "wire_chunked.DecoderTests.good wire_chunked.DecoderTests.never_done_early",
+        "short_msg": "wire_chunked.DecoderTests.never_done_early",
+        "stream": "wire_chunked.DecoderTests.good chunked_requests.WrittenAfresh.every_cut",
+        "trailers": "wire_chunked.DecoderTests.good chunked_requests.BadChunks.bad_bodies",
+        "bad_trailers": "chunked_requests.BadChunks.bad_bodies",
+        "zero_crlf_end": "wire_chunked.DecoderTests.good",
+        "boundary_chunk": "wire_chunked.DecoderTests.never_done_early",
+        "zero_chunk_in_middle": "wire_chunked.DecoderTests.surplus chunked_requests.BadChunks.bad_bodies",
+        "bad_next_chunk": "chunked_requests.BadChunks.bad_bodies",
+        "embedded_cr": "chunked_requests.WrittenAfresh.any_byte_is_data",
+        "all_bounds_1": "chunked_requests.WrittenAfresh.every_cut",
+        "all_bounds_2": "chunked_requests.WrittenAfresh.byte_by_byte wire_oracles.SegmentationTests.chunked",
+    },
+    "unchunked": {
+        "bad_length": "wire_chunked.DecoderTests.bad",
+        "html": "wire_chunked.DecoderTests.good",
+        "short_msg": "wire_chunked.DecoderTests.never_done_early",
+        "stream": "http10.Responses.chunks_as_they_come",
+        "boundary_chunk": "wire_chunked.DecoderTests.never_done_early",
+        "zero_crlf_end": "wire_chunked.DecoderTests.good",
+        "trailers": "http10.Responses.trailers",
+        "bad_trailers": "truncation.BackendDies.bad_chunk",
+    },
+    "req_log": {"merge": "log.Events.reports"},
+}  # fmt: skip
+
+#: where our answer to the situation is another one, and why
+DIFFERENT: dict[tuple[str, str], str] = {
+    ("proxy: headers", "query_string"): "a fragment in a target is refused, not cut off",
+    (
+        "roundtrip: continue",
+        "terminal_no_continue_complete",
+    ): "the body is known to be whole, so the client's connection stays",
+    (
+        "roundtrip: headers",
+        "response_header_line_limits",
+    ): "a router's error page keeps a client whose request was whole (the next two, too)",
+    ("roundtrip: headers", "response_status_limits"): "as above",
+    ("roundtrip: headers", "duplicate_different_lengths_resp"): "as above",
+    (
+        "roundtrip: headers",
+        "preserve_case",
+    ): "every name keeps the case that it came in; vegur writes Each-Word large",
+    ("roundtrip: headers", "delete_hop_by_hop"): "`TE: trailers` goes on",
+    (
+        "roundtrip: chunked",
+        "passthrough",
+    ): "a length beside the chunks is refused (request smuggling); chunks are written afresh",
+    (
+        "roundtrip: chunked",
+        "passthrough_partial_early_0length1",
+    ): "the response has begun when the bad chunk comes: it breaks off",
+    ("roundtrip: chunked", "passthrough_partial_early_0length2"): "as above, where it has; else 400",
+    (
+        "roundtrip: large_body",
+        "large_close_request_response_interrupt_undetected",
+    ): "the response arrives whole; there is no buffer to overflow",
+    (
+        "roundtrip: large_body",
+        "weird_content_length",
+    ): "white space around a field's value does not belong to it (RFC 9110 section 5.5)",
+    (
+        "roundtrip: backend_keepalive",
+        "keepalive_close_keepalive",
+    ): "a client's close is no reason to close a pooled back-end connection",
+    (
+        "roundtrip: backend_keepalive",
+        "keepalive_reset",
+    ): "`new` leaves the others in the pool, which all clients share",
+    ("request: handling", "header_line_limits"): "431, not 400, and exactly at the limit",
+    ("request: handling", "header_count_limits"): "431, not 400",
+    ("request: handling", "url_limits"): "exactly at the limit: 8193 bytes are too many",
+    ("request: handling", "absolute_uri"): "CONNECT is 405; other absolute targets are served",
+    (
+        "request: upgrade",
+        "upgrade_websockets",
+    ): "`Connection: Upgrade Keep-Alive` without a comma is malformed",
+    ("chunked", "trailers"): "a folded trailer is refused",
+    ("req_log", "merge"): "a request has one log from the beginning; nothing is merged",
+}

@@ -1,0 +1,1 @@
+"""What makes a proxy fit to run: the access log, metrics, the admin API, and worker processes."""

@@ -1,0 +1,91 @@
+"""`AccessLog`: the observer that makes a line of each request, and gives it to the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zope.interface import implementer
+
+from vegurtx.interfaces import IObserver
+from vegurtx.ops.access_log.codes import ending
+from vegurtx.ops.access_log.combined_format import CombinedFormat
+from vegurtx.ops.access_log.contract import Format
+from vegurtx.ops.access_log.json_format import JsonFormat
+from vegurtx.ops.access_log.quoting import name_of
+from vegurtx.ops.access_log.router_format import RouterFormat
+
+FORMATS: dict[str, Callable[[], Format]] = {
+    "router": RouterFormat,
+    "json": JsonFormat,
+    "combined": CombinedFormat,
+}
+
+#: names of services that are remembered; a router may make up new ones for ever
+_NAMES = 1024
+
+
+@implementer(IObserver)
+class AccessLog:
+    """Writes a line for each request that has ended, and for what was none.
+
+    :param format: one of `FORMATS`, by its name.
+    :param writer: takes the lines: a `LineWriter`.
+    :param wall: the time of day, in seconds since the epoch.
+    :raises KeyError: there is no such format.
+    """
+
+    def __init__(self, format: str, writer: Any, wall: Callable[[], float]) -> None:
+        made = FORMATS[format]()
+        self.writer = writer
+        self._write = writer.write
+        self._wall = wall
+        self._format = made
+        self._line = made.line
+        #: ``connection → (the last request's intake, what of its line stays the same)``
+        self._constants: dict[Any, tuple[Any, Any]] = {}
+        self._names: dict[str, bytes] = {}
+
+    def ended(self, request: Any, status: str, reason: Any, domain_group: Any, service: Any) -> None:
+        """See `IObserver`."""
+        exchange = request.exchange
+        connection = exchange.connection
+        intake = exchange.intake
+        constant = self._constants.get(connection)
+        if constant is None or constant[0] is not intake:
+            constant = self._remember(connection, exchange)
+        name = name_of(service)
+        encoded = self._names.get(name)
+        if encoded is None:
+            encoded = self._encode(name)
+        size = request.received
+        how = None
+        if status == "error":
+            how = ending(request, reason)
+            size = getattr(exchange, "page_size", size)
+        elif not size:
+            size = getattr(exchange, "page_size", 0)
+        self._write(self._line(exchange, constant[1], how, encoded, size, self._wall()))
+
+    def _remember(self, connection: Any, exchange: Any) -> tuple[Any, Any]:
+        constant = (exchange.intake, self._format.constant(exchange))
+        if connection in exchange.proxy.connections:  # else it is gone, and `closed` has been told
+            self._constants[connection] = constant
+        return constant
+
+    def _encode(self, name: str) -> bytes:
+        if len(self._names) >= _NAMES:
+            self._names.clear()
+        encoded = self._names[name] = self._format.name(name)
+        return encoded
+
+    def rejected(self, error: Any, connection: Any) -> None:
+        """See `IObserver`."""
+        self._write(self._format.rejected(error, connection, self._wall()))
+
+    def opened(self, connection: Any) -> None:
+        """Its requests will be told."""
+
+    def closed(self, connection: Any) -> None:
+        """Nothing is remembered of it."""
+        self._constants.pop(connection, None)

@@ -66,7 +66,8 @@ def measure(chosen: argparse.Namespace) -> Results:
         else:
             say(f"without {name}: {reason}")
     results = Results(machine.about(peers.values(), chosen.rounds, chosen.seconds))
-    say("\n".join(f"{key}: {value}" for key, value in results.about.items()))
+    for key, value in results.about.items():
+        say(f"{key}: {', '.join(dict.fromkeys(value.values())) if isinstance(value, dict) else value}")
     if Cores.divide(sorted(os.sched_getaffinity(0))).shared:
         say("there is one core only: the load is in the proxies' way, and rates mean little")
     titles = {name: peer.title.replace("`", "") for name, peer in peers.items()}

@@ -36,6 +36,7 @@ def about(results: Results) -> str:
         ["commit", about["commit"] + (" and changes" if about["commit"].endswith("+") else "")],
         ["machine", f"{about['machine']}; {about['kernel']}"],
         ["versions", "; ".join([*versions, *about["tools"].values()])],
+        ["load average before", ", ".join(map(str, about["load"])) + " (this should be near 0)"],
         ["runs", f"{about['rounds']} of {about['seconds']:g} s for each proxy and case"],
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], ["---", "---"], *rows[1:]))

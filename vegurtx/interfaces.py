@@ -77,8 +77,8 @@ class IMiddleware(Interface):
 class IObserver(Interface):
     """Told what happens, beside the requests' way: for logs and numbers. See ``ProxyFactory.observer``.
 
-    Everything is told at once, in the reactor's thread, and the request waits for it: an observer notes and returns. What
-    it raises is logged.
+    Everything is told at once, in the reactor's thread, and the request waits for it: an observer notes, and returns.
+    What it raises is logged.
     """
 
     def ended(request: Any, status: str, reason: Any, domain_group: Any, service: Any) -> None:

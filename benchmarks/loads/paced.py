@@ -28,18 +28,15 @@ def parse(text: str) -> dict[str, float]:
         raise LoadFailed(f"this is no report of the paced load's: {text[:500]!r} ({problem})") from None
 
 
-def paced(share: float = 0.8, *, fixed: float | None = None, connections: int = 64) -> Load:
+def paced(share: float = 0.8, *, connections: int = 64) -> Load:
     """Return a load at a constant rate.
 
-    :param share: of the most that this load and the proxy carried together, which the first run finds out.
-    :param fixed: requests a second; in place of `share`.
+    :param share: of the most that this load and the proxy carry together, which is found out just before.
     """
 
     def load(target: Target) -> Sample:
-        if "most" not in target.notes:
-            most = _run(target, 0.0, connections)
-            target.notes["most"] = most["requests"] / most["seconds"]
-        rate = fixed or share * target.notes["most"]
+        most = _run(target, 0.0, connections)
+        rate = share * most["requests"] / most["seconds"]
         with measured(target.pid) as sample:
             report = _run(target, rate, connections)
             sample.units = report["requests"] * (report["seconds"] + _WARM) / report["seconds"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from benchmarks.children import Child, Cores
 from benchmarks.loads.sample import Sample
@@ -20,8 +19,6 @@ class Target:
     seconds: float
     """How long one run lasts."""
     secure: bool = False
-    notes: dict[str, Any] = field(default_factory=dict)
-    """What a load wants to know in its next run through the same proxy."""
 
     @property
     def url(self) -> str:

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -135,6 +136,42 @@ class Clients:
                         self.failures.append(f"{response.status} {response.body!r}")
         except Exception as error:
             self.failures.append(repr(error))
+
+
+class RudeReplica:
+    """A replica that reads a little of whatever comes, says the same to everybody, and hangs up.
+
+    :param answer: what it says; ``None``: nothing, and it does not hang up either.
+    """
+
+    def __init__(self, answer: bytes | None = b"") -> None:
+        self.answer = answer
+        self.taken: list[socket.socket] = []
+        """Connections that it keeps."""
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(PATIENCE)
+        for one in [self._listener, *self.taken]:
+            one.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                if self.answer is None:
+                    self.taken.append(connection)
+                    continue
+                with connection, contextlib.suppress(OSError):
+                    connection.settimeout(PATIENCE)
+                    connection.recv(65536)
+                    connection.sendall(self.answer)
 
 
 class AcceptanceCase(SynchronousTestCase):

@@ -89,4 +89,6 @@ class Files(AcceptanceCase):
     def test_text_for_numbers(self) -> None:
         """A weight in quotes is a number; the strategy at the top is that of services that name none."""
         text = WEIGHTED.replace("weight: 10", 'weight: "10"').replace('strategy: "RoundRobin"', "")
-        self.assertEqual(Counter(self.ask(text + "strategy: WeightedRoundRobin", "/api/v2", 3)), {"3": 2, "4": 1})
+        self.assertEqual(
+            Counter(self.ask(text + "strategy: WeightedRoundRobin", "/api/v2", 3)), {"3": 2, "4": 1}
+        )

@@ -23,6 +23,7 @@ ABOUT = {
     "date": "2026-11-21",
     "machine": "a machine",
     "kernel": "Linux",
+    "load": [0.1, 0.2, 0.3],
     "rounds": 3,
     "seconds": 2.0,
     "versions": {"nginx": "nginx 1", "nginx-large": "nginx 1"},

@@ -26,6 +26,7 @@ def members(service: Any, addresses: Addresses) -> list[Member]:
     A key is the URL, or ``URL#ADDRESS``. Two replicas of one URL are two members; the second one's key ends in ``(2)``.
     """
     found: dict[str, Member] = {}
+    counts: dict[str, int] = {}
     for replica in service.replicas:
         backend = backend_of(service, replica)
         name = host_name(replica)
@@ -35,10 +36,8 @@ def members(service: Any, addresses: Addresses) -> list[Member]:
         else:
             several = {replica.url: backend_at(backend, known)}
         for key, one in several.items():
-            unique, count = key, 1
-            while unique in found:
-                count += 1
-                unique = f"{key} ({count})"
+            counts[key] = count = counts.get(key, 0) + 1
+            unique = key if count == 1 else f"{key} ({count})"
             found[unique] = Member(unique, replica, one)
     return list(found.values())
 

@@ -30,7 +30,7 @@ class Errand:
         self.tries = 0
         self.tried: tuple[Replica, ...] = ()
         self.failure: Reason | None = None
-        #: whether the next try is paid for
+        #: whether the next try is paid for, or costs nothing
         self.granted = False
         #: the replica that its cookie names
         self.sticky: Replica | None = None
@@ -82,11 +82,13 @@ def choose(errand: Errand, request: Any, now: float) -> Replica | None:
         if replica is not None and replica not in tried and accepts_session(replica):
             return replica
     candidates = service.candidates
+    chosen: Replica | None = None
     if tried:
-        candidates = [replica for replica in candidates if replica not in tried] or candidates
-    if not candidates:
-        return None
-    chosen: Replica | None = service.strategy.choose(candidates, request, now)
+        others = [replica for replica in candidates if replica not in tried]
+        if others:
+            chosen = service.strategy.choose(others, request, now)
+    if chosen is None and candidates:  # who has failed before is better than nobody, or a weight of 0
+        chosen = service.strategy.choose(candidates, request, now)
     return chosen
 
 
@@ -112,12 +114,14 @@ def take(errand: Errand, replica: Replica) -> None:
 
 def may_repeat(errand: Errand, failed: int, now: float) -> bool:
     """Whether the request may have one more try after `failed` ones; if so, it is paid for out of the budget."""
-    if errand.granted:
-        return True
     route = errand.route
     assert route is not None
+    if failed > route.retries:
+        return False
+    if errand.granted:
+        return True
     service = route.service
-    if failed > route.retries or service.budget is None:
+    if service.budget is None:
         return False
     errand.granted = service.budget.withdraw(now, service.total - service.retried)
     return errand.granted

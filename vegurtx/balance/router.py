@@ -188,6 +188,8 @@ class Balancer:
             state.tried = (*state.tried, replica)
             state.failure = failure_of(phase, service_state)
             if phase == "connecting":
+                # No replica has had work with it, so to repeat it makes nobody's work more: the budget is for others.
+                state.granted = True
                 self._upkeep.connect_failed(replica)
         if home.queue:
             wake(home, self._seconds())

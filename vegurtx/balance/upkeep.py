@@ -42,7 +42,9 @@ class Upkeep:
         self._probe()
 
     def connect_failed(self, replica: Replica) -> None:
-        """A connect to `replica` has failed: its name may lead elsewhere by now."""
+        """A connect to `replica` has failed: it may be down, and its name may lead elsewhere by now."""
+        if replica.service is not None:
+            self.checker.connect_failed(replica.service.name, replica)
         if replica.named is not None:
             self.names.connect_failed(replica.named)
 

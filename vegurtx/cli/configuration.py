@@ -36,15 +36,16 @@ def overriding(sources: Sequence[Mapping[str, Given]]) -> dict[str, Any]:
     return {name: given.value for source in reversed(sources) for name, given in source.items()}
 
 
-def balancer_of(config: Config, path: str) -> Any:
+def balancer_of(config: Config, path: str, secret: bytes | None = None) -> Any:
     """The router that `config` describes.
 
+    :param secret: signs sticky cookies, as for `Balancer`.
     :raises ConfigError: a strategy, or what else only shows when it is made, cannot be used.
     """
     from twisted.internet import reactor
 
     try:
-        return Balancer(config, reactor=reactor)
+        return Balancer(config, reactor=reactor, secret=secret)
     except ValueError as problem:
         raise ConfigError([f"{path}: {problem}"]) from None
     except Exception as problem:  # a strategy of one's own may raise anything

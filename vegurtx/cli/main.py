@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+
+from vegurtx.ops.workers import WORKER_VARIABLE
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -12,6 +15,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     :raises SystemExit: with status 1 after a line on standard error, where they cannot be followed.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if WORKER_VARIABLE in os.environ:
+        from vegurtx.cli.work import work
+
+        work(arguments)
+        return
     command = _COMMANDS.get(arguments[0]) if arguments else None
     if command is None:
         _proxy(arguments)

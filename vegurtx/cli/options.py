@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from twisted.python import usage
 
 from vegurtx.cli.dotted import LoadError
+from vegurtx.cli.invocation import Invocation, worker_count
 from vegurtx.cli.listener_options import PARAMETERS, listener_specs
 from vegurtx.cli.middlewares import load_middlewares
 from vegurtx.cli.misuse import StrictOptions
@@ -53,6 +55,13 @@ class Options(StrictOptions):
             "A YAML file: its services make a load balancer, unless --router is given; its settings hold where "
             "neither an option nor the environment says otherwise.",
         ],
+        [
+            "workers",
+            None,
+            None,
+            "Serve with so many processes under a supervisor; auto: one for each CPU that this process may use. "
+            "Without it, one process and no supervisor.",
+        ],
         *map(_setting_parameter, _ENTRIES),
     ]
     optFlags = [
@@ -74,11 +83,22 @@ class Options(StrictOptions):
     balances: bool
     #: the settings that win over the file's, for a reload
     overrides: dict[str, Any]
+    #: how many worker processes; None: none, and no supervisor
+    workers: int | None = None
+    #: signs the balancer's sticky cookies; None: it makes one
+    secret: bytes | None = None
+    invocation: Invocation
 
     def __init__(self) -> None:
         super().__init__()
         self._endpoints: list[str] = []
         self._middleware_names: list[str] = []
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """See `StrictOptions`."""
+        arguments = list(sys.argv[1:] if options is None else options)
+        self.invocation = Invocation.of_this_process(arguments, self.parent)
+        super().parseOptions(arguments)
 
     def opt_listen(self, endpoint: str) -> None:
         """Listen on a Twisted endpoint (tcp:8080, unix:/run/proxy.sock, ...); haproxy:... takes PROXY headers. Can be
@@ -107,6 +127,7 @@ class Options(StrictOptions):
                 "no router given: --router DOTTED.NAME or --config FILE says where requests go"
             )
         self.balances = not named
+        self.workers = worker_count(self["workers"])
         # Before a line of the user's modules runs: they may import the global reactor, and that installs one.
         self.choose_reactor()
         try:
@@ -117,6 +138,8 @@ class Options(StrictOptions):
             self.router = load_router(self["router"]) if named else config
         except LoadError as problem:
             raise usage.UsageError(str(problem)) from None
+        if self.workers is not None:
+            self.invocation.prepare(self.listeners)
 
     def choose_reactor(self) -> None:
         """Install the fastest reactor, unless twistd's --reactor has installed another."""
@@ -155,7 +178,7 @@ class Options(StrictOptions):
         if config is None or not self.balances:
             return None
         try:
-            return balancer_of(config, path)
+            return balancer_of(config, path, self.secret)
         except ConfigError as error:
             self._fail(error.problems)
 

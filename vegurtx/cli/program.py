@@ -1,4 +1,7 @@
-"""The running program: the proxy's service, the balancer behind it, and what SIGHUP reads again."""
+"""The running program: the proxy's service, the balancer behind it, what SIGHUP reads again, and the end in order.
+
+SIGTERM → nobody listens any more → running requests end, within `hard_stop_after` → the rest is cut off → balancer
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,20 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from vegurtx.cli.hangup import on_hangup
 from vegurtx.cli.misuse import misuse, not_listening
+from vegurtx.cli.run import stop_on_signals
 from vegurtx.net.certificates import CertificateError
 from vegurtx.service import ProxyService
 
 _log = Logger()
 
+#: seconds that connections have to go when they are cut off
+_CUT_LIMIT = 1.0
 #: seconds between two looks at the configuration file
 WATCH_INTERVAL = 1.0
 
@@ -49,6 +55,10 @@ class Program(Service):
         self._reactor = reactor
         self._watch = watch
         self._deaf: Callable[[], None] | None = None
+        #: fires when the drain is over, one way or the other
+        self._draining: Deferred[None] | None = None
+        self._hard_stop: Any = None
+        self._hurried = False
 
     def startService(self) -> None:
         """Start the balancer, then listen, and hear SIGHUP from now on.
@@ -56,6 +66,8 @@ class Program(Service):
         :raises SystemExit: an endpoint that could not be bound before cannot listen; after a line on standard error.
         """
         super().startService()  # type: ignore[no-untyped-call]
+        if not self._reactor.running:  # twistd starts services first; others hear the signals for us
+            self._reactor.callWhenRunning(stop_on_signals, self._reactor, self.at_once)
         self._deaf = on_hangup(self._reactor, self.reload)
         if self.balancer is not None:
             self.balancer.start()
@@ -68,15 +80,78 @@ class Program(Service):
             misuse(not_listening(problem), sys.__stderr__)
 
     def stopService(self) -> Deferred[Any]:
-        """Stop listening and end all connections, then stop the balancer."""
+        """Stop listening, let running requests end, then end all connections, and stop the balancer.
+
+        The Deferred fires when all is done, at the latest when the setting `hard_stop_after` is over.
+        """
         super().stopService()  # type: ignore[no-untyped-call]
         if self._deaf is not None:
             self._deaf()
             self._deaf = None
         if self.reloader is not None:
             self.reloader.stop()
-        stopping = maybeDeferred(self.proxy.stopService) if self.proxy.running else maybeDeferred(_nothing)
+        stopping = self._drain().addCallback(self._drained)
         return stopping if self.balancer is None else stopping.addCallback(lambda _: self.balancer.stop())
+
+    def _drain(self) -> Deferred[None]:
+        draining = self._draining = Deferred()
+        if not self.proxy.running:  # it did not get as far as to run
+            draining.callback(None)
+            return draining
+        closing = DeferredList([maybeDeferred(port.stopListening) for port in self.proxy.ports])
+        closing.addCallback(lambda _: self._wait_for_clients())
+        return draining
+
+    def _wait_for_clients(self) -> None:
+        factory = self.proxy.factory
+        limit = factory.settings.hard_stop_after
+        factory.drain().addCallback(lambda _: self._drain_is_over())
+        if self._draining is None or self._draining.called:
+            return
+        if self._hurried:
+            self.at_once()
+            return
+        _log.info(
+            "draining: {clients} client connections, which have {limit:.0f} s at the most",
+            clients=factory.clients,
+            limit=limit,
+        )
+        self._hard_stop = self._reactor.callLater(limit, self.at_once)
+
+    def _drain_is_over(self) -> None:
+        call, self._hard_stop = self._hard_stop, None
+        if call is not None and call.active():
+            call.cancel()
+        if self._draining is not None and not self._draining.called:
+            self._draining.callback(None)
+
+    def at_once(self) -> None:
+        """When it stops, or while it does, whoever is still being served is cut off."""
+        self._hurried = True
+        if self._draining is None or self._draining.called or not self.proxy.running:
+            return
+        if self.proxy.factory.clients:
+            _log.warn("{clients} client connections are cut off (H24)", clients=self.proxy.factory.clients)
+        self._drain_is_over()
+
+    def _drained(self, _: object) -> Any:
+        return self.proxy.stopService().addCallback(self._cut_off) if self.proxy.running else None
+
+    def _cut_off(self, _: object) -> Deferred[None] | None:
+        """Clients learn in the reactor's next turn that they are cut off; a process that has ended by then would end
+        their connections in order, and a part of a response would look like the whole."""
+        if not self.proxy.factory.clients:
+            return None
+        gone: Deferred[None] = Deferred()
+        waiting = self._reactor.callLater(_CUT_LIMIT, gone.callback, None)
+
+        def all_gone(_: object) -> None:
+            if waiting.active():
+                waiting.cancel()
+                gone.callback(None)
+
+        self.proxy.factory.drain().addCallback(all_gone)
+        return gone
 
     def reload(self) -> None:
         """Read certificates and configuration file again. What cannot be used changes nothing, and is logged."""
@@ -88,11 +163,9 @@ class Program(Service):
                 _log.error("{problem}; the certificates in force stay as they were", problem=problem)
             else:
                 _log.info("{certificates}: loaded", certificates=each)
+        for line in self.proxy.factory.client.reload_tls():
+            _log.error("{problem}; what was read of it before stays in force", problem=line)
         if self.reloader is not None:
             self.reloader.reload()
         if not certificates and self.reloader is None:
             _log.info("SIGHUP: there are no certificates and no services to read again")
-
-
-def _nothing() -> None:
-    """The proxy did not get as far as to run."""

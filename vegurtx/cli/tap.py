@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 from twisted.internet.error import CannotListenError
 
 from vegurtx.cli.misuse import cannot_listen, misuse
 from vegurtx.cli.options import Options
 from vegurtx.cli.program import Program
-from vegurtx.listeners import bind_all
+from vegurtx.listeners import Listener, bind_all
 from vegurtx.net.certificates import CertificateError
 from vegurtx.net.endpoint_strings import EndpointError
 from vegurtx.proxy.factory import ProxyFactory
 from vegurtx.service import ProxyService
 
-__all__ = ["Options", "makeService"]
+__all__ = ["Options", "makeService", "program_of"]
 
 
-def makeService(options: Options) -> Program:
-    """The service for `options`, which have been parsed.
+def makeService(options: Options) -> Any:
+    """The service for `options`, which have been parsed: the proxy, or with ``--workers`` their supervisor.
 
     Its ports are bound here, before twistd becomes a daemon: a port in use is still told to the user's terminal.
 
@@ -27,16 +29,24 @@ def makeService(options: Options) -> Program:
     """
     from twisted.internet import reactor
 
-    settings = options.settings
     try:
-        listeners = bind_all(options.listeners, reactor, backlog=settings.acceptors)
+        if options.workers is not None:
+            from vegurtx.cli.supervise import supervision_of
+
+            return supervision_of(options, reactor)
+        listeners = bind_all(options.listeners, reactor, backlog=options.settings.acceptors)
     except CannotListenError as problem:
         cannot_listen(problem)
     except CertificateError as problem:
         misuse(str(problem))
     except EndpointError as problem:
         misuse(f"--listen: {problem}")
-    factory = ProxyFactory(options.router, settings, options.middlewares, reactor=reactor)
+    return program_of(options, listeners, reactor)
+
+
+def program_of(options: Options, listeners: Sequence[Listener], reactor: Any) -> Program:
+    """The proxy that `options` describe, on `listeners`."""
+    factory = ProxyFactory(options.router, options.settings, options.middlewares, reactor=reactor)
     reloader = None
     if options.balances:
         from vegurtx.balance.reload import Reloader

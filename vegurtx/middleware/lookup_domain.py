@@ -19,9 +19,14 @@ class LookupDomain:
         """`None`, a `Response`, or a Deferred of these."""
         exchange = request.exchange
         group = exchange.router.lookup_domain_name(request.host, request, exchange.state)
-        if PENDING[group.__class__]:
-            return deferred_of(group).addCallback(self._found, request)
-        return self._found(group, request)
+        kind = group.__class__
+        if kind is not str:  # by far the most are
+            if PENDING[kind]:
+                return deferred_of(group).addCallback(self._found, request)
+            if isinstance(group, Redirect):
+                return self._found(group, request)
+        exchange.found(group)
+        return None
 
     def _found(self, group: Any, request: Any) -> Response | None:
         exchange = request.exchange

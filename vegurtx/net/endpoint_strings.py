@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.python.failure import Failure
 
 from vegurtx.net.binding import bound_socket, bound_unix_socket
+from vegurtx.net.tls.twisted_layer import context_of
 
 #: in front of any other description: clients send a PROXY header
 PROXIED = "haproxy:"
@@ -36,7 +37,7 @@ class Opened(NamedTuple):
     """A bound socket, or `endpoint` says what listens."""
     endpoint: IStreamServerEndpoint | None
     tls: Any
-    """A TLS context factory; None: plain TCP, or the endpoint's own business."""
+    """What `vegurtx.net.endpoints.tls_server` takes; None: plain TCP, or the endpoint's own business."""
     backlog: int
     path: str | None
     """The file of a UNIX socket that was made here."""
@@ -109,7 +110,7 @@ class _Binder:
         self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = ""
     ) -> None:
         """See `IReactorSSL`."""
-        self._tcp(port, interface, backlog, contextFactory)
+        self._tcp(port, interface, backlog, context_of(contextFactory))
 
     def listenUNIX(
         self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False

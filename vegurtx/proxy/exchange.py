@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from vegurtx.errors import ConnectFailed, Reason, RouteError, entry
 from vegurtx.message import TAKEN, Backend, ErrorPage, Response
 from vegurtx.net.backend import BackendConnection
-from vegurtx.net.server import ClientConnection
+from vegurtx.net.server import REMEMBERED, ClientConnection
 from vegurtx.net.timer import FOREVER
 from vegurtx.pending import PENDING, deferred_of, then
 from vegurtx.proxy.downstream import page
@@ -134,7 +134,8 @@ class Exchange:
         """What the head says; what is wrong with it is kept for the stage whose matter it is."""
         connection = self.connection
         if head.target[0] == _SLASH and head.method != b"CONNECT":
-            intake = connection.memo = Intake(head, connection, self.proxy)
+            intake = Intake(head, connection, self.proxy)
+            connection.memo = intake if head.end <= REMEMBERED else None
             self.problem = intake.problem
             return intake
         authority = None
@@ -356,11 +357,21 @@ class Exchange:
             self._count(link)
         self.phase = "checkout"
         self.connection.handler = self
-        self.wait(self._dial(), self._redialled)
+        tries = self._tries
+        self.wait(self._dial(), lambda _: self._redialled(tries))
 
-    def _redialled(self, _: Any) -> None:
+    def _redialled(self, tries: int) -> None:
         assert self._relay is not None
-        self._relay.resend()
+        if self._tries == tries:
+            self._relay.resend()
+        else:  # the fresh connection failed, and the router chose again
+            self._renew(None)
+
+    def _renew(self, _: Any) -> None:
+        assert self._relay is not None
+        renewed = self._relay.renew()
+        if PENDING[renewed.__class__]:
+            self.wait(renewed, _nothing)
 
     def retry(self, reason: Reason) -> None:
         """The back-end has failed before its response began: the router says whether another one is tried."""
@@ -369,7 +380,8 @@ class Exchange:
         try:
             wanted = self.router.feature("retry", self.request, self.state)
             if PENDING[wanted.__class__]:
-                self.wait(wanted, lambda answer: self._retry(answer, reason))
+                answered = deferred_of(wanted).addErrback(_not_told, "feature")
+                self.wait(answered, lambda answer: self._retry(answer, reason))
                 return
         except Exception:
             log.failure("feature raised")
@@ -388,15 +400,13 @@ class Exchange:
             )
             again = then(given_back, lambda _: self.checkout())
             if PENDING[again.__class__]:
-                self.wait(again, self._redialled)
-                return
+                self.wait(again, self._renew)
+            else:
+                self._renew(None)
         except RouteError as error:
             self.fail(error.reason, error.code)
-            return
         except Exception:
             self.crashed("a retry")
-            return
-        self._redialled(None)
 
     def completed(self, reusable: bool, keep: bool, now: float) -> None:
         """The response is out, whole. `reusable`: the back-end's connection can serve others."""
@@ -602,3 +612,14 @@ def _rejection(reason: Reason | None) -> bool:
 
 def _logged(failure: Failure, where: str) -> None:
     log.failure("{where} failed", failure, where=where)
+
+
+def _not_told(failure: Failure, where: str) -> None:
+    """A callback that fails has not said yes; one that was cancelled is not asked any more."""
+    if failure.check(CancelledError) is None:
+        _logged(failure, where)
+    failure.cleanFailure()  # as in `_came_not`
+
+
+def _nothing(_: object) -> None:
+    """What is left to do when the relay has gone on."""

@@ -96,7 +96,7 @@ class ProxyFactory(Factory):
         )
         self.connections: set[ClientConnection] = set()
         self._ports: list[Any] = []
-        self._drained: Deferred[None] | None = None
+        self._drained: list[Deferred[None]] = []
         self._clients = 0
         self._crowded = False
         self._read_limits(settings)
@@ -182,15 +182,18 @@ class ProxyFactory(Factory):
         """
         self.draining = True
         self.rest_limit = min(self.rest_limit, DRAIN_REST)
-        drained = self._drained = self._drained or Deferred()
+        drained: Deferred[None] = Deferred()
+        self._drained.append(drained)
         for connection in list(self.connections):
             connection.retire()
         self._look_whether_drained()
         return drained
 
     def _look_whether_drained(self) -> None:
-        if self._drained is not None and not self._drained.called and not self._clients:
-            self._drained.callback(None)
+        if not self._clients:
+            drained, self._drained = self._drained, []
+            for each in drained:
+                each.callback(None)
 
     @property
     def clients(self) -> int:
@@ -234,7 +237,7 @@ class ProxyFactory(Factory):
             self._crowded = False
             for port in () if self.draining else self._ports:  # those do not listen any more
                 resume_accepting(port)
-        if self._drained is not None:
+        if self._drained:
             self._look_whether_drained()
 
     def rejection(self, error: BadHead, connection: ClientConnection | None = None) -> bytes:

@@ -63,38 +63,27 @@ class Observers:
             tell(observer.closed, connection)
 
 
-# Where a plain request's events stand in its log: from the front, and from the end. One with a body has one more,
-# in between.
-_PLAIN = (36, 39)
-_SERVICE_BEGINS = 22  # the name's place; the time stands before it
-_FIRST_BYTE = -11
-
-
 def durations(events: Sequence[Any]) -> Durations:
     """How long the request took whose log has `events` (see `vegurtx.proxy.log.RequestLog`).
 
     :returns: seconds: from its acceptance to its (last) connect; of that connect, `None` where the connection came from
         the pool; from the request's being sent to the response's first byte; to the end of that conversation; in all.
     """
-    end = events[-3]
-    if (
-        len(events) in _PLAIN
-        and events[_FIRST_BYTE] == "client_first_packet_recv"
-        and events[_SERVICE_BEGINS] == "service_time"
-        and events[_SERVICE_BEGINS + 1] == "pre"
-    ):
-        accepted, chosen, begin, connected, sent = events[0], events[3], events[6], events[9], events[21]
+    # A plain request's events stand where they always do: its time, its name and its details, and again. This is on
+    # the way of each request, hence the numbers.
+    if len(events) == 36 and events[22] == "service_time" and events[25] == "client_first_packet_recv":
+        accepted, chosen, connected, sent = events[0], events[3], events[9], events[21]
         return (
             chosen - accepted,
-            None if chosen is connected else connected - begin,
-            events[-12] - sent,
-            events[-6] - sent,
-            end - accepted,
+            None if chosen is connected else connected - events[6],
+            events[24] - sent,
+            events[30] - sent,
+            events[33] - accepted,
         )
-    return _durations(events, end)
+    return _durations(events)
 
 
-def _durations(events: Sequence[Any], end: float) -> Durations:
+def _durations(events: Sequence[Any]) -> Durations:
     """As `durations`, for what took another way: a retry, an error, a router's own events."""
     chosen = begin = connected = sent = first = over = None
     for place in range(0, len(events), 3):
@@ -120,5 +109,5 @@ def _durations(events: Sequence[Any], end: float) -> Durations:
         None if pooled or begin is None or connected is None else connected - begin,
         None if sent is None or first is None or first < sent else first - sent,
         None if sent is None or over is None else over - sent,
-        end - accepted,
+        events[-3] - accepted,
     )

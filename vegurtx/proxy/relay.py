@@ -7,6 +7,7 @@ reading.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vegurtx.errors import Reason
@@ -83,18 +84,18 @@ class Relay:
         router, request, state = exchange.router, exchange.request, exchange.state
         wanted = router.feature("peer_port", request, state)
         if wanted is not False:
-            return then(wanted, self._add)
+            return then(wanted, self._add, self._send)
         extra = router.additional_headers("upstream", log, request, state)
         if extra and PENDING[extra.__class__]:
             return then(extra, self._send, False)
         return self._send(extra, False)
 
-    def _add(self, peer_port: Any) -> Any:
+    def _add(self, peer_port: Any, send: Callable[..., Any]) -> Any:
         exchange = self._exchange
         exchange.still_wanted()
         flag(peer_port)
         extra = exchange.router.additional_headers("upstream", exchange.log, exchange.request, exchange.state)
-        return then(extra, self._send, peer_port)
+        return then(extra, send, peer_port)
 
     def _send(self, extra: Any, peer_port: bool) -> Any:
         exchange = self._exchange
@@ -224,6 +225,25 @@ class Relay:
             client.handler = self
         else:
             client.stream_body(self)
+
+    def renew(self) -> Any:
+        """The router has chosen another back-end: it gets a head of its own, and the same body; `TAKEN`, or a Deferred.
+
+        Target, added fields and `Connection` may be others than those that the first one was sent.
+        """
+        exchange = self._exchange
+        exchange.log.stamp("pre_proxy")
+        wanted = exchange.router.feature("peer_port", exchange.request, exchange.state)
+        return then(wanted, self._add, self._send_again)
+
+    def _send_again(self, extra: Any, peer_port: bool) -> Any:
+        exchange = self._exchange
+        exchange.still_wanted()
+        assert self._replay is not None
+        self._replay[0] = upstream_head(exchange, peer_port, extra)
+        exchange.log.stamp("headers_formatted")
+        self.resend()
+        return TAKEN
 
     def bad_body(self, what: str) -> None:
         """The client's chunked body is malformed: it can neither go on nor be answered by the back-end."""

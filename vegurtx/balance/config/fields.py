@@ -123,6 +123,11 @@ def _printable(value: str) -> str:
     return value
 
 
+def _at_least_a_millionth(value: float) -> float:
+    """0 stays 0. Shares are counted in millionths, and what is divided by 1e-323 is no number any more."""
+    return max(value, 1e-6) if value else 0.0
+
+
 _TOKEN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _Number = BeforeValidator(no_truth)
 _Text = BeforeValidator(as_text)
@@ -150,6 +155,7 @@ Weight = Annotated[
         json_schema_input_type=Annotated[float, Field(ge=0, le=1_000_000)]
         | Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?$")],
     ),
+    AfterValidator(_at_least_a_millionth),
     Allowed("a number from 0 to 1000000"),
 ]
 Port = Annotated[int, Field(ge=1, le=65535), _Number, Allowed("a port from 1 to 65535")]

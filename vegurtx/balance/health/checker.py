@@ -32,6 +32,8 @@ _log = Logger()
 AT_ONCE = 128
 #: seconds between the first probes of replicas that came together, unless they had to wait for an interval
 SPREAD = 0.01
+#: seconds between two probes of a replica at the least, however many connects to it fail
+PAUSE = 1.0
 #: the share of an interval that lies between the end of a long probe and the next one at the least
 _LEAST_REST = 0.1
 
@@ -109,6 +111,18 @@ class HealthChecker:
         if watch is not None:
             self._stop(watch)
             _set_health(watch.replica, True, self._on_change)
+
+    def connect_failed(self, service_name: str, replica: Replica) -> None:
+        """A request could not connect to `replica`: probe it soon, but not more often than every `PAUSE` seconds.
+
+        What is known to be down is probed at its interval all the same.
+        """
+        watch = self._watches.get((service_name, replica.key))
+        if watch is None or watch.phase is not Phase.RESTING or not replica.healthy:
+            return
+        delay = max(0.0, watch.started + PAUSE - self._reactor.seconds())
+        if watch.call.getTime() > self._reactor.seconds() + delay:
+            watch.call.reset(delay)
 
     def stop(self) -> Deferred[Any] | None:
         """Probe nobody any more; replicas keep the health that they have.
@@ -220,7 +234,7 @@ class _Watch:
         self.phase = Phase.RESTING
         self.call: Any = None
         self.attempt: Attempt | None = None
-        self.started = 0.0
+        self.started = float("-inf")
         self.job: Callable[[], None] = _nothing
 
 

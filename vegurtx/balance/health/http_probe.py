@@ -67,6 +67,9 @@ def _host(replica: Any, backend: Backend, port: int | None) -> str:
 def _judge_head(response: Any, attempt: Attempt, expect: Any) -> None:
     """The head is here: it may be all that we want to know."""
     code = response.code
+    if response.version[:2] != (b"HTTP", 1):  # Twisted's client takes any, the proxy does not
+        attempt.judge(Outcome(False, "no HTTP response"))
+        return
     answer = f"status {code}" if 100 <= code <= 999 else "a malformed status"
     if not any(low <= code <= high for low, high in expect.status):
         attempt.judge(Outcome(False, f"{answer}, not {statuses(expect)}"))

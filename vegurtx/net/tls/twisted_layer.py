@@ -6,12 +6,17 @@ The same as `TlsLayer` to those above it, as far as they ask; slower. It is pyOp
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
-from OpenSSL.SSL import RECEIVED_SHUTDOWN, Error
+from OpenSSL.SSL import RECEIVED_SHUTDOWN, TLS_METHOD, Error
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
+
+from vegurtx.net.tls.chain import show
+from vegurtx.net.tls.server_context import server_context
+from vegurtx.net.tls.words import in_words
 
 
 class TwistedLayer(TLSMemoryBIOProtocol):
@@ -45,6 +50,24 @@ def twisted_client_factory(options: Any, wrapped: Any, reactor: Any) -> TLSMemor
     layers = TLSMemoryBIOFactory(options, True, wrapped, reactor)
     layers.protocol = TwistedLayer  # the relay writes whole pieces: no need to gather them for a turn
     return layers
+
+
+def context_of(options: Any) -> Any:
+    """A context of our own, where Twisted's `options` for a listener say no more than which certificate it shows.
+
+    :param options: the `CertificateOptions` that Twisted makes of an endpoint's description (``ssl:…``).
+    :returns: an `ssl.SSLContext`; `options` themselves where they say more.
+    :raises ValueError: the key is another certificate's, or OpenSSL wants neither.
+    """
+    if options.dhParameters is not None or options.method != TLS_METHOD:
+        return options
+    context = server_context()
+    certificates = [each.to_cryptography() for each in (options.certificate, *options.extraCertChain)]
+    try:
+        show(context, certificates, options.privateKey.to_cryptography_key())
+    except ssl.SSLError as error:
+        raise ValueError(f"its certificate and key cannot be used ({in_words(error)})") from None
+    return context
 
 
 def said_goodbye(transport: Any, reason: Failure) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from vegurtx.ops.access_log.codes import Ending
 from vegurtx.ops.access_log.contract import peer_of
 from vegurtx.ops.access_log.quoting import apache
+from vegurtx.proxy.observing import Durations
 
 _LINE = b'%b - - [%b] "%b %b HTTP/1.%d" %d %b %b\n'
 _REJECTED = b'%b - - [%b] "-" %d - "-" "-"\n'
@@ -46,6 +47,7 @@ class CombinedFormat:
         name: bytes,
         size: int,
         at: float,
+        spans: Durations,
     ) -> bytes:
         """See `Format`."""
         peer, fields = constant

@@ -6,6 +6,7 @@ import time
 from typing import Any, Protocol
 
 from vegurtx.ops.access_log.codes import Ending
+from vegurtx.proxy.observing import Durations
 
 
 class Format(Protocol):
@@ -15,7 +16,14 @@ class Format(Protocol):
         """What is the same for all requests of one connection whose header fields are the same."""
 
     def line(
-        self, exchange: Any, constant: Any, ending: Ending | None, name: bytes, size: int, at: float
+        self,
+        exchange: Any,
+        constant: Any,
+        ending: Ending | None,
+        name: bytes,
+        size: int,
+        at: float,
+        spans: Durations,
     ) -> bytes:
         """The line of a request that has ended.
 
@@ -25,6 +33,7 @@ class Format(Protocol):
         :param name: of the service, as `name` has encoded it.
         :param size: bytes of the response.
         :param at: when it ended; seconds since the epoch.
+        :param spans: how long it took; see `vegurtx.proxy.observing.durations`.
         """
 
     def name(self, name: str) -> bytes:
@@ -40,19 +49,20 @@ class Stamp:
     :param pattern: as for `time.strftime`, in UTC.
     """
 
-    __slots__ = ("_pattern", "_second", "_text")
+    __slots__ = ("_pattern", "second", "text")
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
-        self._second = -1
-        self._text = b""
+        #: of the last call
+        self.second = -1
+        self.text = b""
 
     def __call__(self, second: int) -> bytes:
         """The text of `second`, whole seconds since the epoch."""
-        if second != self._second:
-            self._text = time.strftime(self._pattern, time.gmtime(second)).encode("ascii")
-            self._second = second
-        return self._text
+        if second != self.second:
+            self.text = time.strftime(self._pattern, time.gmtime(second)).encode("ascii")
+            self.second = second
+        return self.text
 
 
 def peer_of(connection: Any) -> bytes:
@@ -65,7 +75,7 @@ def forwarded_for(exchange: Any) -> bytes:
     """What goes on in ``X-Forwarded-For``: the client, behind whom it says that it speaks for."""
     intake = exchange.intake
     given = intake.known.get(b"x-forwarded-for") if intake.trusted else None
-    return b"%b, %b" % (given, intake.peer) if given else intake.peer  # type: ignore[no-any-return]
+    return b"%b, %b" % (given, intake.peer) if given else intake.peer
 
 
 def host_of(exchange: Any) -> bytes:

@@ -23,6 +23,8 @@ class LogFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        #: bytes of the last `append` that were written
+        self.written = 0
         self._torn = False  # the last write ended in the middle of a line
         self._descriptor, self._pipe = self._opened()
 
@@ -64,9 +66,14 @@ class LogFile:
             try:
                 self.written += os.write(self._descriptor, data[begin:stop] if begin or stop < end else data)
             except BlockingIOError:
-                select.select([], [self._descriptor], [])
+                self._wait()
             finally:
                 self._torn = self.written > 0 and data[self.written - 1] != 10
+
+    def _wait(self) -> None:
+        ready = select.poll()
+        ready.register(self._descriptor, select.POLLOUT)
+        ready.poll()
 
     def close(self) -> None:
         """Close it."""

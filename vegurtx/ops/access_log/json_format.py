@@ -6,21 +6,23 @@ each of its characters is one byte as it came.
 
 from __future__ import annotations
 
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from vegurtx.errors import REJECTIONS
 from vegurtx.ops.access_log.codes import DESCRIPTIONS, Ending
 from vegurtx.ops.access_log.contract import Stamp, forwarded_for, host_of, peer_of
-from vegurtx.ops.access_log.quoting import address_of, quoted, quoted_text
-from vegurtx.proxy.observing import durations
+from vegurtx.ops.access_log.quoting import address_of, quoted, quoted_text, unsafe
+from vegurtx.proxy.observing import Durations
 
 _LINE = (
     b'{"time":"%b.%03dZ",%b,"method":"%b","path":%b,"request_id":"%b",%b,"service":%b,"backend":%b,'
     b'"status":%d,"bytes":%d,"bytes_sent":%d,"queue_ms":%b,"connect_ms":%b,"first_byte_ms":%b,"service_ms":%b,'
-    b'"total_ms":%b}\n'
+    b'"total_ms":%d}\n'
 )
 _REJECTED = (
-    b'{"time":"%b.%03dZ","level":"error","code":"%b","desc":%b,"reason":%b,"fwd":%b,"listener":%b,"status":%d}\n'
+    b'{"time":"%b.%03dZ","level":"error","code":"%b","desc":%b,"reason":%b,"fwd":%b,"listener":%b,'
+    b'"status":%d}\n'
 )
 _NULL = b"null"
 _INFO = b'"level":"info"'
@@ -55,30 +57,42 @@ class JsonFormat:
         return quoted_text(name) if name else _NULL
 
     def line(
-        self, exchange: Any, constant: bytes, ending: Ending | None, name: bytes, size: int, at: float
+        self,
+        exchange: Any,
+        constant: bytes,
+        ending: Ending | None,
+        name: bytes,
+        size: int,
+        at: float,
+        spans: Durations,
     ) -> bytes:
         """See `Format`."""
         head = exchange.head
         request = exchange.request
-        queue, connect, first, service, total = durations(request.log.events)
-        second = int(at)
-        if exchange.phase == "connected" and connect is None:
+        target = head.target
+        queue, connect, first, service, total = spans
+        if connect is None and exchange.phase == "connected":
             connect = 0.0  # from the pool
-        address = address_of(exchange.backend)
+        second = int(at)
+        stamp = self._stamp
         return _LINE % (
-            self._stamp(second),
-            int((at - second) * 1000),
+            stamp.text if second == stamp.second else stamp(second),
+            (at - second) * 1000,  # %d cuts what is behind the point
             _INFO if ending is None else _outcome(ending),
             head.method,
-            quoted(head.target),
+            b'"%b"' % target if unsafe(target) is None else quoted(target),
             request.id.encode("ascii"),
             constant,
             name,
-            quoted_text(address) if address else _NULL,
+            _address(exchange.backend),
             request.response_code if ending is None else ending.status,
             size,
             request.sent,
-            *map(_milliseconds, (queue, connect, first, service, total)),
+            _NULL if queue is None else b"%d" % (queue * 1000),
+            _NULL if connect is None else b"%d" % (connect * 1000),
+            _NULL if first is None else b"%d" % (first * 1000),
+            _NULL if service is None else b"%d" % (service * 1000),
+            total * 1000,
         )
 
     def rejected(self, error: Any, connection: Any, at: float) -> bytes:
@@ -104,8 +118,9 @@ def _outcome(ending: Ending) -> bytes:
     return b",".join(members)
 
 
-def _milliseconds(seconds: float | None) -> bytes:
-    return _NULL if seconds is None else b"%d" % int(seconds * 1000)
+def _address(backend: Any) -> bytes:
+    address = address_of(backend)
+    return encode_basestring_ascii(address).encode("ascii") if address else _NULL
 
 
 def _field(value: bytes | None) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from zope.interface import implementer
@@ -14,6 +15,7 @@ from vegurtx.ops.access_log.contract import Format
 from vegurtx.ops.access_log.json_format import JsonFormat
 from vegurtx.ops.access_log.quoting import name_of
 from vegurtx.ops.access_log.router_format import RouterFormat
+from vegurtx.proxy.observing import Durations, durations
 
 FORMATS: dict[str, Callable[[], Format]] = {
     "router": RouterFormat,
@@ -23,6 +25,8 @@ FORMATS: dict[str, Callable[[], Format]] = {
 
 #: names of services that are remembered; a router may make up new ones for ever
 _NAMES = 1024
+#: characters of a name that are written
+LONGEST_NAME = 200
 
 
 @implementer(IObserver)
@@ -44,20 +48,27 @@ class AccessLog:
         self._line = made.line
         #: ``connection → (the last request's intake, what of its line stays the same)``
         self._constants: dict[Any, tuple[Any, Any]] = {}
-        self._names: dict[str, bytes] = {}
+        #: ``service → its name, encoded``
+        self._names: dict[Any, bytes] = {}
 
     def ended(self, request: Any, status: str, reason: Any, domain_group: Any, service: Any) -> None:
         """See `IObserver`."""
+        self.note(request, status, reason, service, durations(request.log.events))
+
+    def note(self, request: Any, status: str, reason: Any, service: Any, spans: Durations) -> None:
+        """As `ended`, for a caller who knows the durations."""
         exchange = request.exchange
         connection = exchange.connection
         intake = exchange.intake
         constant = self._constants.get(connection)
         if constant is None or constant[0] is not intake:
             constant = self._remember(connection, exchange)
-        name = name_of(service)
-        encoded = self._names.get(name)
-        if encoded is None:
-            encoded = self._encode(name)
+        try:
+            name = self._names.get(service)
+        except TypeError:  # it cannot be hashed
+            name = None
+        if name is None:
+            name = self._encode(service)
         size = request.received
         how = None
         if status == "error":
@@ -65,7 +76,9 @@ class AccessLog:
             size = getattr(exchange, "page_size", size)
         elif not size:
             size = getattr(exchange, "page_size", 0)
-        self._write(self._line(exchange, constant[1], how, encoded, size, self._wall()))
+        self._write(
+            self._line(exchange, constant[1], how, name, size, exchange.accepted_at + spans[4], spans)
+        )
 
     def _remember(self, connection: Any, exchange: Any) -> tuple[Any, Any]:
         constant = (exchange.intake, self._format.constant(exchange))
@@ -73,10 +86,12 @@ class AccessLog:
             self._constants[connection] = constant
         return constant
 
-    def _encode(self, name: str) -> bytes:
+    def _encode(self, service: Any) -> bytes:
+        encoded = self._format.name(name_of(service)[:LONGEST_NAME])
         if len(self._names) >= _NAMES:
             self._names.clear()
-        encoded = self._names[name] = self._format.name(name)
+        with suppress(TypeError):
+            self._names[service] = encoded
         return encoded
 
     def rejected(self, error: Any, connection: Any) -> None:

@@ -9,16 +9,16 @@ import re
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-#: a value that can stand between quotes as it is
-_safe = re.compile(rb"[ !#-\[\]-~]*+").fullmatch
+#: what of a value cannot stand between quotes as it is: the first such byte, or `None`
+unsafe = re.compile(rb"[^ !#-\[\]-~]").search
 #: a value that needs no quotes in a logfmt line
 _bare = re.compile(rb"[!#-<>-\[\]-~]++").fullmatch
-_UNSAFE = re.compile(rb'[^ !#-\[\]-~]')
+_UNSAFE = re.compile(rb"[^ !#-\[\]-~]")
 
 
 def quoted(value: bytes) -> bytes:
     """`value` between double quotes, escaped as in JSON: ``\\"``, ``\\\\``, ``\\n``, ``\\u00ff``."""
-    if _safe(value) is not None:
+    if unsafe(value) is None:
         return b'"%b"' % value
     return encode_basestring_ascii(value.decode("latin-1")).encode("ascii")
 
@@ -40,7 +40,7 @@ def bare_text(value: str) -> bytes:
 
 def apache(value: bytes) -> bytes:
     """`value` for a place between double quotes, escaped as Apache does it: ``\\"``, ``\\\\``, ``\\xff``."""
-    return value if _safe(value) is not None else _UNSAFE.sub(_hexadecimal, value)
+    return value if unsafe(value) is None else _UNSAFE.sub(_hexadecimal, value)
 
 
 def apache_text(value: str) -> bytes:
@@ -59,11 +59,8 @@ def name_of(service: Any) -> str:
     A balancer's replica goes by its service's name. Of other objects a ``str`` counts, or the attribute ``name``;
     nobody's ``repr`` is called.
     """
-    if service.__class__ is str:
-        return service[:200]  # type: ignore[no-any-return]
-    owner = getattr(service, "service", None) or service
-    name = getattr(owner, "name", None)
-    return name[:200] if isinstance(name, str) else ""
+    name = service if isinstance(service, str) else getattr(getattr(service, "service", service), "name", "")
+    return name if name.__class__ is str else str(name) if isinstance(name, str) else ""
 
 
 def address_of(backend: Any) -> str:

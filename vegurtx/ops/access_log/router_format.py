@@ -1,8 +1,8 @@
 """The format ``router``: the line that Heroku's router writes, in logfmt (``key=value``, blanks between).
 
-    at=info method=GET path="/" host=x request_id=… fwd="1.2.3.4" dyno=web connect=1ms service=18ms status=200 bytes=13 …
+    at=info method=GET path="/" host=x request_id=… fwd="1.2.3.4" dyno=web connect=1ms service=18ms status=200 …
 
-Keys and order are Heroku's; ``dyno`` is the service's name, and ``time``, which Heroku's log system puts in front of the
+Keys and order are Heroku's. ``dyno`` is the service's name. ``time``, which Heroku's log system puts in front of the
 line, stands at the end.
 """
 
@@ -13,14 +13,15 @@ from typing import Any
 from vegurtx.errors import REJECTIONS
 from vegurtx.ops.access_log.codes import DESCRIPTIONS, Ending
 from vegurtx.ops.access_log.contract import Stamp, forwarded_for, host_of, peer_of
-from vegurtx.ops.access_log.quoting import bare, bare_text, quoted, quoted_text
-from vegurtx.proxy.observing import durations
+from vegurtx.ops.access_log.quoting import bare, bare_text, quoted, quoted_text, unsafe
+from vegurtx.proxy.observing import Durations
 
-_INFO = (
-    b"at=info method=%b path=%b host=%b request_id=%b fwd=%b dyno=%b connect=%dms service=%dms status=%d bytes=%d"
+#: the plain line: nothing went wrong, and nothing in the path needs an escape
+_PLAIN = (
+    b'at=info method=%b path="%b" host=%b request_id=%b fwd=%b dyno=%b connect=%dms service=%dms status=%d bytes=%d'
     b" protocol=%b time=%b.%03dZ\n"
 )
-_OTHER = (
+_LINE = (
     b"%b method=%b path=%b host=%b request_id=%b fwd=%b dyno=%b connect=%b service=%b status=%d bytes=%b"
     b" protocol=%b time=%b.%03dZ\n"
 )
@@ -49,41 +50,60 @@ class RouterFormat:
         name: bytes,
         size: int,
         at: float,
+        spans: Durations,
     ) -> bytes:
         """See `Format`."""
         host, forwarded, protocol = constant
         head = exchange.head
         request = exchange.request
-        _, _, _, service, _ = durations(request.log.events)
+        target = head.target
+        service = spans[3]
         second = int(at)
-        values = (head.method, quoted(head.target), host, request.id.encode("ascii"), forwarded, name)
-        time = (protocol, self._stamp(second), int((at - second) * 1000))
-        if ending is None and service is not None:
-            return _INFO % (
-                *values,
+        stamp = self._stamp
+        time = stamp.text if second == stamp.second else stamp(second)
+        if ending is None and service is not None and unsafe(target) is None:
+            return _PLAIN % (
+                head.method,
+                target,
+                host,
+                request.id.encode("ascii"),
+                forwarded,
+                name,
                 exchange.connect_time,
-                int(service * 1000),
+                service * 1000,  # %d cuts what is behind the point
                 request.response_code,
                 size,
-                *time,
+                protocol,
+                time,
+                (at - second) * 1000,
             )
-        connect = b"%dms" % exchange.connect_time if exchange.phase == "connected" else b""
-        return _OTHER % (
+        return _LINE % (
             b"at=info" if ending is None else _outcome(ending),
-            *values,
-            connect,
-            b"" if service is None else b"%dms" % int(service * 1000),
+            head.method,
+            quoted(target),
+            host,
+            request.id.encode("ascii"),
+            forwarded,
+            name,
+            b"%dms" % exchange.connect_time if exchange.phase == "connected" else b"",
+            b"" if service is None else b"%dms" % (service * 1000),
             request.response_code if ending is None else ending.status,
             b"%d" % size if size else b"",
-            *time,
+            protocol,
+            time,
+            (at - second) * 1000,
         )
 
     def rejected(self, error: Any, connection: Any, at: float) -> bytes:
         """See `Format`: what of the head could be read is nowhere."""
         code = REJECTIONS[error.what].code
         second = int(at)
-        return _OTHER % (
-            *(b"at=error code=%b desc=%b" % (code.encode("ascii"), quoted_text(DESCRIPTIONS[code])), b"", b'""'),
+        return _LINE % (
+            *(
+                b"at=error code=%b desc=%b" % (code.encode("ascii"), quoted_text(DESCRIPTIONS[code])),
+                b"",
+                b'""',
+            ),
             *(b"", b"", quoted(peer_of(connection)), b"", b"", b"", error.status, b""),
             *(b"https" if getattr(connection, "tls", None) else b"http", self._stamp(second)),
             int((at - second) * 1000),

@@ -196,7 +196,7 @@ class LineWriter:
     def _append(self, data: bytes) -> None:
         try:
             self._file.append(data)
-        except OSError as problem:
+        except Exception as problem:  # mostly an OSError; whatever it is, the thread goes on
             self.problem = str(problem)
             self.dropped_file += data.count(b"\n", self._file.written)
         finally:

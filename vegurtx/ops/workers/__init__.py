@@ -6,3 +6,6 @@
 
 A worker is a fresh Python, never a fork of a running reactor. The supervisor serves no request and knows no router.
 """
+
+#: the variable with the number of the descriptor that is a worker's end of its line
+WORKER_VARIABLE = "VEGURTX_WORKER"

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vegurtx.listeners import Listener, ListenerSpec, bind
+from vegurtx.ops.workers import WORKER_VARIABLE
 from vegurtx.ops.workers.channel import DESCRIPTOR_LIMIT, Message, receive
-
-#: the variable with the number of the descriptor that is the worker's end of the line
-VARIABLE = "VEGURTX_WORKER"
 
 
 @dataclass
@@ -71,7 +69,7 @@ def received_assignment(line: socket.socket) -> Assignment | None:
 
 def line_of_worker() -> socket.socket | None:
     """The line to the supervisor; None where this process is no worker. What it starts itself knows nothing of it."""
-    number = os.environ.pop(VARIABLE, None)
+    number = os.environ.pop(WORKER_VARIABLE, None)
     if number is None:
         return None
     line = socket.socket(fileno=int(number))

@@ -1,7 +1,8 @@
 """A child process: started, heard, and waited for. Nothing here forks in Python, and no signal is needed.
 
-Its end is seen through a descriptor (pidfd_open(2)), since uvloop keeps SIGCHLD from Twisted; where the kernel has none,
-by looking now and then. What it writes on standard error comes here line by line, to the last one, before its end does.
+Its end is seen through a descriptor (pidfd_open(2)), since uvloop keeps SIGCHLD from Twisted; where the kernel has
+none, by looking now and then. What it writes on standard error comes here line by line, to the last one, before its end
+does.
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ of an interpreter that dies) is logged as text.
 
 from __future__ import annotations
 
-from typing import Any, TextIO
+from typing import TextIO
 
 from twisted.logger import (
     FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
     Logger,
     LogLevel,
     LogLevelFilterPredicate,
@@ -19,6 +21,7 @@ from twisted.logger import (
     globalLogBeginner,
     globalLogPublisher,
 )
+from zope.interface import provider
 
 _log = Logger()
 
@@ -32,7 +35,8 @@ def log_to_supervisor(stream: TextIO, *, take_output: bool) -> None:
     :param take_output: whether what is printed becomes lines of the log, as under twistd.
     """
 
-    def write(event: Any) -> None:
+    @provider(ILogObserver)
+    def write(event: LogEvent) -> None:
         # One write a line: a pipe keeps lines whole.
         stream.write(f"{_RECORD}{eventAsJSON(event)}\n")
         stream.flush()
@@ -41,7 +45,7 @@ def log_to_supervisor(stream: TextIO, *, take_output: bool) -> None:
     # Where the proxy listens is said once, by the supervisor.
     wanted.setLogLevelForNamespace("vegurtx.service", LogLevel.warn)
     globalLogBeginner.beginLoggingTo(
-        [FilteringLogObserver(write, [wanted])],  # type: ignore[list-item]
+        [FilteringLogObserver(write, [wanted])],
         redirectStandardIO=take_output,
     )
 

@@ -13,6 +13,8 @@ from vegurtx.ops.workers.worker import State, Worker
 
 _log = Logger()
 
+#: seconds; who leaves in order after a shorter life is followed with a back-off, too
+SHORT_LIFE = 1.0
 #: so many deaths one after the other, none of them ready before, are worth a louder word
 HOPELESS = 5
 
@@ -102,8 +104,8 @@ class Slot:
         self._changed()
 
     def _replace(self, worker: Worker) -> None:
-        if worker.state is State.LEAVING:  # by itself, in order: its sockets are not to wait for its last client
-            self.fill()
+        if worker.state is State.LEAVING and worker.lived >= SHORT_LIFE:
+            self.fill()  # it leaves in order; its sockets are not to wait for its last client
             return
         if worker.before is State.STARTING:
             self._failures += 1

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from twisted.logger import Logger
 
-from vegurtx.ops.workers.assignment import VARIABLE, Assignment
+from vegurtx.ops.workers import WORKER_VARIABLE
+from vegurtx.ops.workers.assignment import Assignment
 from vegurtx.ops.workers.channel import Channel, Message, channel_pair
 from vegurtx.ops.workers.process import Process, how_it_ended
 from vegurtx.ops.workers.relay import log_line
@@ -70,7 +71,7 @@ class Worker:
         """
         ours, theirs = channel_pair()
         try:
-            environment = {**command.environment, VARIABLE: str(theirs.fileno())}
+            environment = {**command.environment, WORKER_VARIABLE: str(theirs.fileno())}
             self._process = Process.start(
                 self._reactor,
                 command.words,
@@ -175,7 +176,7 @@ class Worker:
 
     def _ended(self, status: int) -> None:
         asked = self.state is State.LEAVING
-        say = _log.info if asked and status == 0 else _log.warn
+        say = _log.info if asked and status in (0, -signal.SIGTERM) else _log.warn
         say(
             "worker {number} (process {pid}) has ended {how}",
             number=self.number,

@@ -11,7 +11,17 @@ VERSION = re.search(
 )
 assert VERSION is not None
 
-TEST = ["h11", "httptools", "hypothesis", "jsonschema", "pytest", "pytest-xdist", "setuptools>=70.1", "treq", "websockets"]
+TEST = [
+    "h11",
+    "httptools",
+    "hypothesis",
+    "jsonschema",
+    "pytest",
+    "pytest-xdist",
+    "setuptools>=70.1",
+    "treq",
+    "websockets",
+]
 DEV = [*TEST, "import-linter", "mypy", "mypy-zope", "ruff", "types-PyYAML"]
 
 setup(

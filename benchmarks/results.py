@@ -113,9 +113,9 @@ class Results:
         It is the median of the rounds' ratios: what makes the machine slow for a while hits both of a round.
         """
         case, samples = CASES[name], self.samples.get(name, {})
-        rounds = zip(samples.get(peer, ()), samples.get(other, ()), strict=False)
-        pairs = [(result(case, ours), result(case, theirs)) for ours, theirs in rounds]
-        ratios = [ours / theirs for ours, theirs in pairs if theirs]
+        theirs = {sample.round: result(case, sample) for sample in samples.get(other, ())}
+        ours = {sample.round: result(case, sample) for sample in samples.get(peer, ())}
+        ratios = [ours[number] / theirs[number] for number in ours if theirs.get(number)]
         return statistics.median(ratios) if ratios else None
 
     def write(self, path: Path) -> None:

@@ -56,6 +56,7 @@ class CaseRun:
         self._seconds = seconds
         self._say = say
         self._targets: dict[str, Target] = {}
+        self._failed: dict[str, int] = {}
 
     def go(self) -> None:
         """Do it all. What fails is left out, and said; the rest goes on."""
@@ -76,16 +77,19 @@ class CaseRun:
                     self._start(name, setup, stack)
                 for name in list(self._targets):
                     self._warm(name)
-            for _ in range(self._rounds):
+            for number in range(self._rounds):
                 for name in self._peers:
                     if name in self.skipped:
                         continue
                     if self.case.fresh:
                         with ExitStack() as once:
                             if self._start(name, setup, once):
-                                self._once(name)
+                                self._once(name, number)
                     else:
-                        self._once(name)
+                        self._once(name, number)
+        for name in list(self.samples):
+            if 2 * len(self.samples[name]) < self._rounds:  # what is left says too little
+                del self.samples[name]
 
     def _start(self, name: str, setup: Setup, stack: ExitStack) -> bool:
         peer = self._peers[name]
@@ -113,9 +117,10 @@ class CaseRun:
         self._carry(name)
         target.seconds = self._seconds
 
-    def _once(self, name: str) -> None:
+    def _once(self, name: str, number: int) -> None:
         sample = self._carry(name)
         if sample is not None:
+            sample.round = number
             self.samples.setdefault(name, []).append(sample)
 
     def _carry(self, name: str) -> Sample | None:
@@ -128,7 +133,13 @@ class CaseRun:
             return sample
         except (LoadFailed, CannotCompile, ProcessLookupError, OSError) as problem:
             said = target.proxy.said()[-_SHOWN:]
-            self._skip(name, (str(problem) or repr(problem)) + (f"; it said: {said}" if said else ""))
+            reason = (str(problem) or repr(problem)) + (f"; it said: {said}" if said else "")
+            # On a machine that others use, too, one run may fail: that is no reason yet.
+            self._failed[name] = self._failed.get(name, 0) + 1
+            if self._failed[name] > 1 or not target.proxy.running:
+                self._skip(name, reason)
+            else:
+                self._say(f"{self.case.name}: a run of {name} failed: {' '.join(reason.split())}")
             return None
 
     def _skip(self, name: str, reason: str) -> None:

@@ -31,6 +31,8 @@ class Sample:
     """What part of the CPU time each of several workers took."""
     rate: float | None = None
     """Units a second that were asked for."""
+    round: int = 0
+    """Which of the rounds it was; other proxies' runs of the same round met the same machine."""
 
     @property
     def cost(self) -> float:

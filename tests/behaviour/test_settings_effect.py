@@ -82,6 +82,7 @@ EFFECTS: dict[str, list[tuple[str, str, str]]] = {
         ("behaviour/test_early_responses.py", "EarlyResponses", "test_not_for_ever"),
         (LIMITS, "Linger", "test_zero"),
     ],
+    "hard_stop_after": [("ops/test_workers_drain.py", "Drain", "test_hard_stop")],
     "retry_buffer_limit": [("behaviour/test_silent_retry.py", "SilentRetry", "test_buffer_bound")],
     "trusted_proxies": [
         ("behaviour/test_forwarded_fields.py", "ForwardedFor", "test_trusted"),

@@ -32,7 +32,7 @@ ABOUT = {
 
 
 def sample(microseconds: float, **more: float) -> Sample:
-    """A run of 1000 requests in a second that took so much CPU time each."""
+    """A run of 1000 requests in a second that took so many microseconds of CPU time each."""
     return Sample(units=1000, seconds=1.0, cpu=microseconds / 1000, p50=0.001, p99=0.002, **more)  # type: ignore[arg-type]
 
 
@@ -40,8 +40,8 @@ def some_results() -> Results:
     """Two cases, some proxies."""
     results = Results(ABOUT)
     results.samples["small"] = {
-        "vegurtx": [sample(30), sample(60), sample(31)],
-        "haproxy": [sample(20), sample(40), sample(20, waited=0.5)],
+        "vegurtx": [sample(30), sample(60, round=1), sample(31, round=2)],
+        "haproxy": [sample(20), sample(40, round=1), sample(20, waited=0.5, round=2)],
     }
     results.skipped["small"] = {"go": "go is not installed", "nginx-large": ""}
     results.samples["idle"] = {"vegurtx": [sample(100, memory=4321.4)]}
@@ -63,6 +63,9 @@ class ResultsTests(SynchronousTestCase):
     def test_ratios_are_of_rounds(self) -> None:
         """A round in which the machine was slow does not change the ratio."""
         self.assertAlmostEqual(some_results().ratio("small", "vegurtx") or 0, 1.5)
+        del (failed := some_results()).samples["small"]["haproxy"][0]  # its first run failed
+        failed.samples["small"]["haproxy"][1].cpu = 0.031
+        self.assertAlmostEqual(failed.ratio("small", "vegurtx") or 0, (60 / 40 + 31 / 31) / 2)
         self.assertIsNone(some_results().ratio("small", "vegurtx", "go"))
         self.assertIsNone(some_results().ratio("tls", "vegurtx"))
 

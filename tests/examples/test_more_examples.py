@@ -25,7 +25,6 @@ from vegurtx.testing import (
 )
 
 
-
 def new_folder(case: SynchronousTestCase) -> Path:
     """A folder that goes when the test is over."""
     folder = tempfile.TemporaryDirectory()
@@ -224,9 +223,7 @@ class Programs(SynchronousTestCase):
         with sqlite3.connect(path) as database:
             database.execute("CREATE TABLE routes (domain TEXT, host TEXT, port INTEGER)")
             database.execute("INSERT INTO routes VALUES ('localhost', '127.0.0.1', ?)", (self.backend.port,))
-        proxy = self.serves(
-            "examples.sqlite_router.SQLiteRouter", {"ROUTES_DATABASE": path}
-        )
+        proxy = self.serves("examples.sqlite_router.SQLiteRouter", {"ROUTES_DATABASE": path})
         with sqlite3.connect(path) as database:
             database.execute(
                 "INSERT INTO routes VALUES ('new.example', '127.0.0.1', ?)", (self.backend.port,)

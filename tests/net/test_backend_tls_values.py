@@ -164,6 +164,15 @@ class Contexts(SynchronousTestCase):
         context.sni_callback = lambda _, name, __: self.asked_for.append(name)  # type: ignore[assignment]
         return Session(peer.context, name=peer.name), Session(context, server=True)
 
+    def test_unknown_names(self) -> None:
+        """Where Python does not tell whose certificate it was, the line says less."""
+        peer = Peer(ssl.create_default_context(), "a.example")
+        error = ssl.SSLCertVerificationError()
+        error.verify_code = 62
+        self.assertEqual(peer.doubt(error, object()), "the certificate is for others, not for a.example")
+        error.verify_code = 7
+        self.assertEqual(peer.doubt(error, object()), "the certificate does not verify (X509 error 7)")
+
     def test_other_errors(self) -> None:
         """What is no verdict on a certificate, is none."""
         peer = Peer(ssl.create_default_context(), "a.example")

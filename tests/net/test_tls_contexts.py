@@ -104,8 +104,15 @@ class Listeners(Folder):
                 ("y.x.c.example", "a.example"),
                 ("", "a.example"),
             ]:
-                seen = shown(certificates.context, asked or None, maximum_version=version)  # type: ignore[arg-type]
+                context = client_context(maximum_version=version)
+                context.set_alpn_protocols(["http/1.1"])
+                client = Session(context, name=asked or None)
+                server = Session(certificates.context, server=True)
+                shake_hands(client, server)
+                seen = x509.load_der_x509_certificate(client.tls.getpeercert(binary_form=True) or b"")
                 self.assertEqual(seen.subject.rfc4514_string(), f"CN={answer}", asked)
+                self.assertEqual(client.tls.selected_alpn_protocol(), "http/1.1")
+                self.assertEqual(server.tls.server_name, asked or None)  # type: ignore[attr-defined]
 
     def test_reload(self) -> None:
         """Read again: the new ones for new connections, those that stand go on; a bad one changes nothing."""

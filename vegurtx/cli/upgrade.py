@@ -25,6 +25,8 @@ _log = Logger()
 
 #: seconds that the check may take
 CHECK_LIMIT = 60.0
+#: seconds in which signals that were heard by this program are followed
+_SETTLING = 0.05
 #: lines of what the check says that are logged
 _WORDS = 20
 #: not delivered while one program has gone and the other is not there yet: they would end the process
@@ -89,20 +91,26 @@ class Upgrade:
         if status:
             self._refuse("; ".join(self._said) or f"it ended {how_it_ended(status)}")
         else:
-            self._replace()
+            _log.info("SIGUSR2: replacing the program")
+            self._waiting = True
+            signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+            # What has been heard before is done first: it would be lost with this program.
+            self._reactor.callLater(_SETTLING, self._replace)
 
     def _refuse(self, why: str) -> None:
         _log.error("SIGUSR2: the running program stays, the new one cannot follow: {why}", why=why)
 
     def _replace(self) -> None:
-        _log.info("SIGUSR2: replacing the program")
+        self._waiting = False
+        if self._supervisor.stopping:
+            hear_again()
+            return
         invocation = self._invocation
         pid_file = invocation.present_pid_file()
         state = Succession.of(self._supervisor, pid_file)
         here = os.getcwd()
         sys.stdout.flush()
         sys.stderr.flush()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
         try:
             os.chdir(invocation.directory)
             os.execve(invocation.program[0], invocation.program, {**os.environ, **state.leave()})

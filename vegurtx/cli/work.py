@@ -73,6 +73,7 @@ def work(arguments: Sequence[str]) -> None:
     """
     for number in _NOT_OURS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the supervisor may hold some back just now
     line = line_of_worker()
     assert line is not None
     assignment = received_assignment(line)

@@ -75,7 +75,8 @@ class Peer:
         verdict = error.verify_code
         if verdict not in _OTHERS:
             return _DOUBTS.get(verdict, f"the certificate does not verify (X509 error {verdict})")
-        names = _names(session)
+        shown = _shown(session)
+        names = _names(shown) if shown else "others"
         if not names:
             return "the certificate names nobody in a way that can be read"
         return f"the certificate is for {names}, not for {self.name}"
@@ -184,10 +185,10 @@ def _asked(name: str) -> str:
     return (name if name.isascii() else name.encode("idna").decode("ascii")).rstrip(".").lower()
 
 
-def _names(session: Any) -> str:
-    """Some of the names in the certificate that the other side has shown, for a log line."""
+def _names(shown: bytes) -> str:
+    """Some of the names in a certificate (DER), for a log line."""
     try:
-        extensions = x509.load_der_x509_certificate(_shown(session)).extensions
+        extensions = x509.load_der_x509_certificate(shown).extensions
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         dns = names.get_values_for_type(x509.DNSName)
         found = [*dns, *(str(address) for address in names.get_values_for_type(x509.IPAddress))]
@@ -197,10 +198,13 @@ def _names(session: Any) -> str:
     return ", ".join(ascii(name[:100]) for name in found[:_LISTED]) + more
 
 
-def _shown(session: Any) -> bytes:
-    """The certificate, DER; the handshake has failed, so that `getpeercert` does not give it."""
+def _shown(session: Any) -> bytes | None:
+    """The certificate of the other side, DER, where this Python can tell: `getpeercert` does so in a good handshake."""
     public = getattr(session, "get_unverified_chain", None)  # from Python 3.13 on
-    if public is not None:
-        shown: bytes = public()[0]
-        return shown
-    return ssl.PEM_cert_to_DER_cert(session._sslobj.get_unverified_chain()[0].public_bytes())
+    try:
+        if public is not None:
+            shown: bytes = public()[0]
+            return shown
+        return ssl.PEM_cert_to_DER_cert(session._sslobj.get_unverified_chain()[0].public_bytes())
+    except (AttributeError, TypeError, IndexError):
+        return None

@@ -1,18 +1,20 @@
-"""How a connection ended: in order, or broken (rules 9, 16, 21).
+"""How a connection ends: in order, or broken (rules 9, 16, 21).
 
 Asked by both sides' connections when their transport is gone, since only a peer that had said all makes a good end
-of a pipe, or of a body that ends by closing.
+of a pipe, or of a body that ends by closing; and used where a client must not take our own end for a good one.
 """
 
 from __future__ import annotations
 
+import socket
+import struct
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import ISSLTransport
 from twisted.python.failure import Failure
 
-from vegurtx.net.tls.twisted_layer import said_goodbye
+from vegurtx.net.tls.twisted_layer import is_twisted_layer, said_goodbye
 
 
 def ended_in_order(transport: Any, reason: Failure) -> bool:
@@ -24,3 +26,29 @@ def ended_in_order(transport: Any, reason: Failure) -> bool:
     if reason.check(ConnectionDone) is not None:
         return True
     return ISSLTransport.providedBy(transport) and said_goodbye(transport, reason)
+
+
+def end_broken(transport: Any, reactor: Any) -> None:
+    """End a connection in a way that nobody takes for an end in order: what was written goes out, then a reset.
+
+    :param transport: the connection's; one of TLS could itself only end with a ``close_notify``, which is an end in
+        order: so it ends beneath that.
+    :param reactor: for Twisted's TLS, which gathers small writes for a turn.
+    """
+    tls: bool = ISSLTransport.providedBy(transport)
+    if not tls:
+        _reset_behind(transport)
+    elif is_twisted_layer(transport):
+        reactor.callLater(0, _reset_behind, transport.transport)
+    else:
+        _reset_behind(transport.transport)
+
+
+def _reset_behind(transport: Any) -> None:
+    """Reset a connection behind everything that was written to it."""
+    handle = transport.getHandle()
+    if handle is not None and hasattr(handle, "setsockopt"):
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if hasattr(transport, "_shouldShutdown"):
+        transport._shouldShutdown = False  # Twisted's shutdown before its close would make a clean end of it
+    transport.loseConnection()

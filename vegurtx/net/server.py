@@ -7,8 +7,6 @@ time goes on (rule 7).
 
 from __future__ import annotations
 
-import socket
-import struct
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
@@ -19,7 +17,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vegurtx.net.ending import ended_in_order
+from vegurtx.net.ending import end_broken, ended_in_order
 from vegurtx.net.endpoints import tls_details
 from vegurtx.net.timer import Timer
 from vegurtx.wire.chunked import ChunkedDecoder
@@ -196,8 +194,7 @@ class ClientConnection(Protocol):
         end = head.end
         self._last = head if end <= REMEMBERED else None
         if end != len(data):
-            self._held.append(data[end:])
-            self._held_size = len(data) - end
+            self._hold(data[end:])
         self._reading = _WAIT
         self._listener.begin(self, head)
 
@@ -302,11 +299,11 @@ class ClientConnection(Protocol):
                 self._linger()
             return
         self._reading = _IDLE
+        if self._held:
+            self._advance()  # who has sent more than we hold goes on waiting
+            return
         if self._paused:
             self.resume_reading()
-        if self._held:
-            self._advance()
-            return
         self.timer.set(now, self._listener.rest_limit)
         if self.eof:
             self._close()
@@ -373,12 +370,7 @@ class ClientConnection(Protocol):
         self.timer.set(listener.seconds(), listener.idle_limit)  # for what is still to be written
         transport: Any = self.transport
         transport.unregisterProducer()
-        if ISSLTransport.providedBy(transport):
-            # TLS itself could only end with a close_notify, which is a clean end: so it ends beneath it, a turn
-            # later, when the small writes that TLS gathers have gone down.
-            listener.reactor.callLater(0, _reset_behind, transport.transport)  # type: ignore[attr-defined]
-        else:
-            _reset_behind(transport)
+        end_broken(transport, listener.reactor)
 
     def abort(self) -> None:
         """Close at once; nothing more is sent. An exchange that goes on hears that the client is gone."""
@@ -490,16 +482,6 @@ class ClientConnection(Protocol):
 
 def _to_nobody(data: Any) -> None:
     """Where bytes go once the connection is gone; uvloop's own `write` raises then."""
-
-
-def _reset_behind(transport: Any) -> None:
-    """Reset a connection behind everything that was written to it."""
-    handle = transport.getHandle()
-    if handle is not None and hasattr(handle, "setsockopt"):
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    if hasattr(transport, "_shouldShutdown"):
-        transport._shouldShutdown = False  # Twisted's shutdown before its close would make a clean end of it
-    transport.loseConnection()
 
 
 class _Sink:

@@ -70,6 +70,11 @@ def context_of(options: Any) -> Any:
     return context
 
 
+def is_twisted_layer(transport: Any) -> bool:
+    """Whether a connection's TLS is Twisted's."""
+    return isinstance(transport, TLSMemoryBIOProtocol)
+
+
 def said_goodbye(transport: Any, reason: Failure) -> bool:
     """Whether the peer had sent a ``close_notify`` through Twisted's TLS, whatever came behind it.
 
@@ -77,7 +82,7 @@ def said_goodbye(transport: Any, reason: Failure) -> bool:
     :param reason: what it told ``connectionLost``.
     """
     # OpenSSL marks a fatal alert as the end of a direction, too.
-    if not isinstance(transport, TLSMemoryBIOProtocol) or reason.check(Error) is not None:
+    if not is_twisted_layer(transport) or reason.check(Error) is not None:
         return False
     # A peer that closes behind its close_notify answers ours with a reset: that takes nothing back.
     connection: Any = transport.getHandle()

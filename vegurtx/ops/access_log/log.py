@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from zope.interface import implementer
@@ -15,6 +14,7 @@ from vegurtx.ops.access_log.contract import Format
 from vegurtx.ops.access_log.json_format import JsonFormat
 from vegurtx.ops.access_log.quoting import name_of
 from vegurtx.ops.access_log.router_format import RouterFormat
+from vegurtx.ops.access_log.writer import BATCH
 from vegurtx.proxy.observing import Durations, durations
 
 FORMATS: dict[str, Callable[[], Format]] = {
@@ -43,13 +43,17 @@ class AccessLog:
         made = FORMATS[format]()
         self.writer = writer
         self._write = writer.write
+        #: the batch that is being filled; the writer empties it
+        self._lines: list[bytes] = writer.batch
         self._wall = wall
         self._format = made
         self._line = made.line
         #: ``connection → (the last request's intake, what of its line stays the same)``
         self._constants: dict[Any, tuple[Any, Any]] = {}
-        #: ``service → its name, encoded``
-        self._names: dict[Any, bytes] = {}
+        #: ``name of a service → the same, encoded``; and the last one's
+        self._names: dict[str, bytes] = {}
+        self._service: Any = None
+        self._name = made.name("")
 
     def ended(self, request: Any, status: str, reason: Any, domain_group: Any, service: Any) -> None:
         """See `IObserver`."""
@@ -63,12 +67,9 @@ class AccessLog:
         constant = self._constants.get(connection)
         if constant is None or constant[0] is not intake:
             constant = self._remember(connection, exchange)
-        try:
-            name = self._names.get(service)
-        except TypeError:  # it cannot be hashed
-            name = None
-        if name is None:
-            name = self._encode(service)
+        if service is not self._service:
+            self._service = service
+            self._name = self._encoded(name_of(service)[:LONGEST_NAME])
         size = request.received
         how = None
         if status == "error":
@@ -76,9 +77,12 @@ class AccessLog:
             size = getattr(exchange, "page_size", size)
         elif not size:
             size = getattr(exchange, "page_size", 0)
-        self._write(
-            self._line(exchange, constant[1], how, name, size, exchange.accepted_at + spans[4], spans)
+        lines = self._lines
+        lines.append(
+            self._line(exchange, constant[1], how, self._name, size, exchange.accepted_at + spans[4], spans)
         )
+        if len(lines) == 1 or len(lines) >= BATCH:
+            self.writer.look()
 
     def _remember(self, connection: Any, exchange: Any) -> tuple[Any, Any]:
         constant = (exchange.intake, self._format.constant(exchange))
@@ -86,12 +90,12 @@ class AccessLog:
             self._constants[connection] = constant
         return constant
 
-    def _encode(self, service: Any) -> bytes:
-        encoded = self._format.name(name_of(service)[:LONGEST_NAME])
-        if len(self._names) >= _NAMES:
-            self._names.clear()
-        with suppress(TypeError):
-            self._names[service] = encoded
+    def _encoded(self, name: str) -> bytes:
+        encoded = self._names.get(name)
+        if encoded is None:
+            if len(self._names) >= _NAMES:
+                self._names.clear()
+            encoded = self._names[name] = self._format.name(name)
         return encoded
 
     def rejected(self, error: Any, connection: Any) -> None:

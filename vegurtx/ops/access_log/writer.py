@@ -58,7 +58,8 @@ class LineWriter:
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._thread: Thread | None = None
         self._closed = False
-        self._lines: list[bytes] = []
+        #: lines that wait to become a batch. Who fills it himself calls `look` for the first, and for the last
+        self.batch: list[bytes] = []
         self._call: Any = None
         self._queued = 0  # bytes, from the beginning
         #: lines that were written to it, and those of them that found no room in the queue
@@ -83,12 +84,14 @@ class LineWriter:
 
     def write(self, line: bytes) -> None:
         """Take a line, with its line feed."""
-        lines = self._lines
-        lines.append(line)
-        count = len(lines)
-        if count >= BATCH:
+        self.batch.append(line)
+        self.look()
+
+    def look(self) -> None:
+        """A line is in `batch`: hand them on if they are `BATCH`, else see to it that they do not wait for too long."""
+        if len(self.batch) >= BATCH:
             self.flush()
-        elif count == 1 and self._call is None:
+        elif self._call is None:
             self._arm()
 
     def _arm(self) -> None:
@@ -105,14 +108,14 @@ class LineWriter:
 
     def flush(self) -> None:
         """Hand on what is here. It is in the file when the thread has got to it."""
-        lines = self._lines
-        if not lines:
+        count = len(self.batch)
+        if not count:
             return
-        self._lines = []
-        self.lines += len(lines)
-        data = b"".join(lines)
+        data = b"".join(self.batch)
+        self.batch.clear()  # the same list: others fill it, too
+        self.lines += count
         if self._closed or self._queued - self._done + len(data) > self._queue_limit:
-            self.dropped_queue += len(lines)
+            self.dropped_queue += count
             if self._call is None:
                 self._arm()
             return

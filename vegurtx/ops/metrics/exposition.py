@@ -60,5 +60,5 @@ def exposition(snapshot: Iterable[Family], accept: str = "", *, process: bool = 
     if process:
         ProcessCollector(registry=registry)
     if _OPENMETRICS in accept:
-        return generate_openmetrics(registry), CONTENT_TYPE_LATEST
+        return generate_openmetrics(registry), CONTENT_TYPE_LATEST  # type: ignore[no-untyped-call]
     return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4

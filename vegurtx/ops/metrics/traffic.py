@@ -136,8 +136,9 @@ class Traffic:
             "counter",
             "Requests that went wrong, by the reason and Heroku's code for it.",
             ("reason", "code"),
-            samples={**self._errors},
         )
+        for (reason, code), count in self._errors.items():
+            errors.add(count, reason, code)
         rejected = Family(
             "vegurtx_rejected_requests_total",
             "counter",

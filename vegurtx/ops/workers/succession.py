@@ -40,6 +40,10 @@ class Succession:
     workers: list[tuple[int, int, int, int, str]] = field(default_factory=list)
     pid_file: str = ""
 
+    def __post_init__(self) -> None:
+        """It is in no file yet."""
+        self._file = -1
+
     @classmethod
     def of(cls, supervisor: Supervisor, pid_file: str) -> Succession:
         """What `supervisor` has."""
@@ -63,7 +67,7 @@ class Succession:
     def leave(self) -> dict[str, str]:
         """Make everything inheritable; returns what the next program's environment needs."""
         state = {**asdict(self), "secret": self.secret.hex(), "version": VERSION, "pid": os.getpid()}
-        file = os.memfd_create("vegurtx-succession", 0)
+        file = self._file = os.memfd_create("vegurtx-succession", 0)
         with open(file, "wb", closefd=False) as stream:
             stream.write(json.dumps(state).encode("ascii"))
         for number in self.descriptors:
@@ -72,6 +76,9 @@ class Succession:
 
     def keep(self) -> None:
         """It was in vain: nothing is to be inherited."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
         for number in self.descriptors:
             os.set_inheritable(number, False)
 

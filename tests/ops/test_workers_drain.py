@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.behaviour.conversation import GET, GOOD, OK, Conversation, HandTurned, Scene
 from tests.behaviour.test_upgrade import SWITCHING, asking
-from vegurtx import ProxyFactory
+from vegurtx import ProxyFactory, Response
 from vegurtx.cli.program import Program
 from vegurtx.cli.run import stop_on_signals
 from vegurtx.net.endpoints import tcp_server
@@ -41,12 +41,13 @@ class Parts:
 class Drain(Conversation):
     """`Program.stopService`."""
 
-    async def begin(self, keepalive: Any = None, **settings: Any) -> tuple[RunningProxy, ScriptedServer]:
+    async def begin(self, stage: Any = None, **settings: Any) -> tuple[RunningProxy, ScriptedServer]:
         """A program that runs, and its back-end."""
         backend = await self.backend()
         self.clock = HandTurned(self.reactor)
-        self.router = router_to(backend, keepalive=keepalive)
-        factory = ProxyFactory(self.router, settings, reactor=self.clock)
+        self.router = router_to(backend)
+        chain = None if stage is None else [stage]
+        factory = ProxyFactory(self.router, settings, chain, reactor=self.clock)
         service = ProxyService(factory, [tcp_server(self.clock, 0, "127.0.0.1")])
         self.said: list[str] = []
         self.program = Program(service, self.clock, balancer=Parts(self.said))
@@ -132,18 +133,21 @@ class Drain(Conversation):
 
     async def test_slow_reader(self) -> None:
         """An answer that is still going out has the usual time, not the moment that a resting connection has."""
-        proxy, backend = await self.begin()
+        answer: Deferred[Any] = Deferred()
+        asked: list[Any] = []
+        proxy, _ = await self.begin(stage=lambda request: asked.append(request) or answer)
         client = await self.connect((proxy.host, proxy.port), receive_buffer=4096)
         client.send(GET)
-        server = await backend.accept()
-        await server.receive_request()
+        await self.until(lambda: asked)
+        client.pause()
         stopped = self.stop()
-        size = 8 << 20
-        server.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
-        await client.receive_head()
+        size = 16 << 20
+        answer.callback(Response(200, (), bytes(size)))
+        await self.until(lambda: self.router.count("terminate"))
         self.clock.advance(10 * DRAIN_REST)
         await self.turns()
-        self.assertEqual(len(await client.receive(size)), size)
+        client.resume()
+        self.assertEqual(len((await client.receive_response()).body), size)
         self.assertEqual(await client.closed(), "clean")
         await stopped
 

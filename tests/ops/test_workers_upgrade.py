@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from tests.cli.cli_case import TWISTD, end, log_line, run_program
 from tests.ops.workers_case import PATIENCE, ROUTER, Load, WorkersCase, until, watched
 from vegurtx.testing import ProxyProcess
@@ -28,10 +30,19 @@ class Upgrades(WorkersCase):
 
     def test_under_load(self) -> None:
         """Clients notice nothing; the process is the same one, its workers are others, the former ones have gone."""
+        self.upgrade_under_load(1)
+
+    @pytest.mark.slow
+    def test_again_and_again(self) -> None:
+        """Twenty times."""
+        self.upgrade_under_load(20)
+
+    def upgrade_under_load(self, times: int) -> None:
+        """So many new programs, one after the other."""
         proxy = self.start()
         first = self.workers(proxy.port)
         with Load(proxy.port) as load, watched(*first) as all_ended:
-            for _ in range(2):
+            for _ in range(times):
                 load.more()
                 self.upgrade(proxy)
             all_ended()
@@ -55,17 +66,16 @@ class Upgrades(WorkersCase):
         """The new program is tried before; one that cannot start is refused, the log says why. A good one follows."""
         module = self.folder / "routing.py"
         module.write_text(MODULE.format(release=1), "utf-8")
-        for program in ("module", "twistd"):
-            proxy = self.start(router="routing.Mine", program=program)
-            first = self.workers(proxy.port)
-            module.write_text("import nowhere\n", "utf-8")
-            proxy.signal(signal.SIGUSR2)
-            proxy.wait_for("the running program stays, the new one cannot follow: vegurtx: router", PATIENCE)
-            self.assertEqual(self.workers(proxy.port), first)
-            module.write_text(MODULE.format(release=22), "utf-8")
-            self.upgrade(proxy)
-            self.assertTrue(self.workers(proxy.port, first).isdisjoint(first))
-            self.assertEqual(proxy.stop(PATIENCE), 0)
+        proxy = self.start(router="routing.Mine", program="twistd")
+        first = self.workers(proxy.port)
+        module.write_text("import nowhere\n", "utf-8")
+        proxy.signal(signal.SIGUSR2)
+        proxy.wait_for("the running program stays, the new one cannot follow: vegurtx: router", PATIENCE)
+        self.assertEqual(self.workers(proxy.port), first)
+        module.write_text(MODULE.format(release=22), "utf-8")
+        self.upgrade(proxy)
+        self.assertTrue(self.workers(proxy.port, first).isdisjoint(first))
+        self.assertEqual(proxy.stop(PATIENCE), 0)
 
     def test_daemon(self) -> None:
         """A daemon's pid file and log file stay its own, and the pid file goes with it."""

@@ -1,0 +1,96 @@
+"""Where the admin API listens: a port, on this machine unless there is a token, or a UNIX socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+
+from vegurtx.net.binding import address_text, bound_socket, bound_unix_socket, remove_unix_socket
+from vegurtx.net.endpoints import tcp_server
+from vegurtx.ops.admin.api import AdminApi
+from vegurtx.ops.admin.http_server import MOST_CONNECTIONS, AdminFactory
+
+_log = Logger()
+
+#: of a UNIX socket: its owner's alone
+_MODE = 0o600
+
+
+class Bound:
+    """A listener's socket, until it is served.
+
+    :param path: of a UNIX socket; removed in the end.
+    """
+
+    def __init__(self, sock: socket.socket, path: str | None = None) -> None:
+        self.sock = sock
+        self.path = path
+
+    def close(self) -> None:
+        """It is not served, or not any more."""
+        self.sock.close()
+        if self.path is not None:
+            remove_unix_socket(self.path)
+
+
+def bind_admin(interface: str, port: int, path: str | None = None) -> Bound:
+    """Bind the listener, before there is a reactor or a daemon.
+
+    :param interface: a numeric address.
+    :param port: 0 to 65535; with 0 the kernel chooses, and the log says which.
+    :param path: a UNIX socket's file, in place of both; only its owner may connect.
+    :raises CannotListenError: the address is in use, not ours, or not an address.
+    """
+    if path is None:
+        return Bound(bound_socket(interface, port, MOST_CONNECTIONS))
+    path = os.path.abspath(path)
+    return Bound(bound_unix_socket(path, MOST_CONNECTIONS, _MODE), path)
+
+
+class AdminService(Service):
+    """Serves the API while it runs.
+
+    :param api: answers.
+    :param bound: its socket.
+    :param reactor: to run on.
+    """
+
+    name = "vegurtx admin"
+
+    def __init__(self, api: AdminApi, bound: Bound, reactor: Any) -> None:
+        self._factory = AdminFactory(api, reactor)
+        self._bound = bound
+        self._reactor = reactor
+        #: the `IListeningPort`, while it runs
+        self.port: Any = None
+
+    def startService(self) -> None:
+        """Listen."""
+        super().startService()  # type: ignore[no-untyped-call]
+        endpoint = tcp_server(self._reactor, 0, backlog=MOST_CONNECTIONS, sock=self._bound.sock)
+        listening: Deferred[Any] = endpoint.listen(self._factory)
+        listening.addCallbacks(self._listens, self._failed)
+
+    def _listens(self, port: Any) -> None:
+        self.port = port
+        text = f"vegurtx admin API at {address_text(port.getHost())}"
+        _log.info(text.replace("{", "{{").replace("}", "}}"))
+
+    def _failed(self, failure: Any) -> None:
+        _log.failure("the admin API cannot listen: {reason}", failure, reason=failure.value)
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop listening, and end all connections."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        port, self.port = self.port, None
+        stopping: Deferred[Any] = maybeDeferred(port.stopListening if port is not None else lambda: None)
+        return stopping.addCallback(self._stopped)
+
+    def _stopped(self, _: object) -> None:
+        self._factory.stop()
+        self._bound.close()

@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from vegurtx import Backend, Router
+from vegurtx.net.server import HOLD
 from vegurtx.testing import MemoryProxy, RecordingRouter
 
 HI = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -492,3 +493,68 @@ class Whole(SynchronousTestCase):
                 self.assertEqual(client.receive_response().body, b"x" * 1000)
                 client.close()
                 proxy.idle()
+
+
+class Pipelined(SynchronousTestCase):
+    """Rule 7: a client that pipelines without end waits, and its bytes do so in its own kernel."""
+
+    def stage(self) -> None:
+        """A client with one back-end, which has its connection by now."""
+        router = RecordingRouter([])
+        self.proxy = MemoryProxy(router)
+        self.addCleanup(self.proxy.stop)
+        backend = self.proxy.backend(*FIRST)
+        router.backends = [backend.as_backend("default")]
+        self.client = self.proxy.client()
+        self.client.send(GET)
+        self.server = backend.accept()
+
+    def answer(self) -> None:
+        """One request has come, and is answered."""
+        self.server.receive_request()
+        self.server.send(HI)
+
+    def test_what_is_held_is_bounded(self) -> None:
+        """Each answer takes one request from what we hold, and lets in no more than that makes room for."""
+        self.stage()
+        (connection,) = self.proxy.factory.connections
+        segment = GET * (60_000 // len(GET))
+        most = 0
+        for _ in range(50):
+            if not self.client.unsent:
+                self.client.send(segment)
+            self.answer()
+            most = max(most, sum(map(len, connection._held)))
+        self.assertLess(most, HOLD + len(segment))
+        self.assertGreater(self.client.unsent, 0)
+
+    def test_all_are_answered(self) -> None:
+        """Nothing of it is lost, and reading goes on where there is room again."""
+        self.stage()
+        count = 3 * HOLD // len(GET)
+        for at in range(0, count, 1000):
+            self.client.send(GET * min(1000, count - at))
+        self.assertGreater(self.client.unsent, 0)
+        for _ in range(count + 1):
+            self.answer()
+        self.assertEqual(self.client.received.count(b"\r\n\r\nhi"), count + 1)
+        self.assertEqual(self.client.unsent, 0)
+        self.client.close()
+        self.proxy.idle(pooled=1)
+
+    def test_body_behind_it(self) -> None:
+        """So does a long body behind the held requests."""
+        self.stage()
+        body = b"x" * (2 * HOLD)
+        self.client.send(GET * (HOLD // len(GET)))
+        self.client.send(GET * 10)
+        self.client.send(b"PUT /b HTTP/1.1\r\nHost: a.example\r\nContent-Length: %d\r\n\r\n" % len(body))
+        for at in range(0, len(body), 50_000):
+            self.client.send(body[at : at + 50_000])
+        for _ in range(HOLD // len(GET) + 11):
+            self.answer()
+        self.assertEqual(self.server.receive_request().body, body)
+        self.server.send(HI)
+        self.assertEqual(self.client.unsent, 0)
+        self.client.close()
+        self.proxy.idle(pooled=1)

@@ -143,6 +143,7 @@ class Contexts(SynchronousTestCase):
                 ("fe80::1%lo", ("fe80::1",), True, None),
                 ("::2", ("::1",), False, None),
                 ("a.example", (), False, "a.example"),
+                ("nobody", (), False, "nobody"),  # which is its common name
             ]:
                 certificate = authority.issue(*names)
                 for tls, trusted in ((trusting, good), (BackendTLS(verify=False), True)):

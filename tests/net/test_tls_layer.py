@@ -8,6 +8,7 @@ import sys
 import weakref
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.task import Clock
@@ -135,6 +136,45 @@ class Layered(SynchronousTestCase):
         self.layer.connectionLost(Failure(kind()))
         (reason,) = self.protocol.reasons
         return reason.value
+
+
+class Asking:
+    """A client of pyOpenSSL's, since Python's own cannot ask for another handshake."""
+
+    def __init__(self) -> None:
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        self.tls = SSL.Connection(context, None)
+        self.tls.set_connect_state()
+
+    def shake(self) -> bool:
+        """Go on with the handshake; whether it is done."""
+        try:
+            self.tls.do_handshake()
+        except SSL.WantReadError:
+            return False
+        return True
+
+    def hear(self, data: bytes) -> None:
+        """Records of the other side."""
+        self.tls.bio_write(data)
+
+    def taken(self) -> bytes:
+        """What is to be sent."""
+        try:
+            return self.tls.bio_read(65536)
+        except SSL.WantReadError:
+            return b""
+
+    def record(self, data: bytes) -> bytes:
+        """`data` as a record."""
+        self.tls.send(data)
+        return self.taken()
+
+    def renegotiate(self) -> None:
+        """Begin another handshake."""
+        self.tls.renegotiate()
+        self.shake()
 
 
 class Writing(Layered):
@@ -291,14 +331,20 @@ class Reading(Layered):
         self.assertEqual((self.protocol.data, other.data), (b"", b"data"))
 
     def test_renegotiation(self) -> None:
-        """TLS 1.2: a client that asks for another handshake gets none, and nothing is lost by it."""
-        self.begin(maximum_version=ssl.TLSVersion.TLSv1_2)
-        self.shake()
-        self.heard()
-        self.give(self.client.record(b"data"))
-        self.assertEqual(self.protocol.data, b"data")
-        context: Any = self.layer.getHandle()
-        self.assertTrue(context.context.options & ssl.OP_NO_RENEGOTIATION)
+        """TLS 1.2: a client that asks for another handshake is told at once that there is none."""
+        for between in (False, True):
+            self.begin()
+            asking = Asking()
+            while not asking.shake():
+                self.give(asking.taken())
+                asking.hear(self.wire.taken())
+            self.give(asking.taken())
+            self.wire.taken()
+            before = asking.record(b"before") if between else b""
+            asking.renegotiate()
+            self.give(before + asking.taken())
+            self.assertEqual(self.protocol.data, b"before" if between else b"")
+            self.assertEqual(self.wire.taken()[:1], b"\x15", "an alert")
 
 
 class Ends(Layered):
@@ -353,6 +399,23 @@ class Ends(Layered):
             self.assertTrue(self.wire.disconnecting)
             self.give(b"more")
             self.assertIsInstance(self.lose(ConnectionDone), ssl.SSLError)
+
+    def test_aborted_before_the_break(self) -> None:
+        """A protocol that gives up while the rest of the segment is broken, has given up."""
+        self.shake()
+        bad = bytearray(self.client.record(b"good") + self.client.record(b"bad"))
+        bad[-1] ^= 1
+        self.protocol.on_data = lambda _: self.layer.abortConnection()
+        self.give(bytes(bad))
+        self.assertEqual(self.protocol.data, b"good")
+        self.assertIsInstance(self.lose(ConnectionAborted), ConnectionAborted)
+
+    def test_lost_while_writing(self) -> None:
+        """A transport may find, in the middle of a write, that it is gone."""
+        self.shake()
+        self.layer._send = lambda _: self.layer.connectionLost(Failure(ConnectionLost()))
+        self.layer.write(b"x" * 3 * SLICE)
+        self.assertEqual(self.protocol.events, ["made", "lost"])
 
     def test_we_close(self) -> None:
         """`loseConnection` says good-bye, drops what still comes, and closes when it is answered."""
@@ -440,9 +503,9 @@ class Ends(Layered):
         gc.collect()
         gc.disable()
         self.addCleanup(gc.enable)
-        layer = weakref.ref(self.layer)
-        del self.protocol.t, self.protocol.transport, self.layer
-        self.assertIs(layer(), None)
+        layer, protocol = weakref.ref(self.layer), weakref.ref(self.protocol)
+        del self.protocol, self.layer
+        self.assertEqual((layer(), protocol()), (None, None))
 
 
 class Handshakes(Layered):

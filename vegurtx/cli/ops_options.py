@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -15,9 +15,9 @@ from twisted.python import usage
 from vegurtx.cli.misuse import port_number
 from vegurtx.ops.access_log import FORMATS, AccessLog, LineWriter
 from vegurtx.ops.access_log.file import STANDARD_OUTPUT
-from vegurtx.ops.admin import Access, AdminApi, AdminService, LocalProgram, TokenError, bind_admin, read_token
-from vegurtx.ops.metrics import Metrics, Traffic
-from vegurtx.ops.recorder import Recorder
+
+if TYPE_CHECKING:
+    from vegurtx.ops.admin import AdminService
 
 DEFAULT_FORMAT = "router"
 NO_LOG = "none"
@@ -111,6 +111,8 @@ def _admin(options: Any) -> tuple[str, int | None, str | None, bytes | None]:
         return _LOOPBACK, None, None, None
     token = None
     if token_file is not None:
+        from vegurtx.ops.admin import TokenError, read_token
+
         try:
             token = read_token(token_file)
         except TokenError as problem:
@@ -187,10 +189,12 @@ def build_operations(
     :param listening: whether the proxy listens by now.
     :raises CannotListenError: of the admin API's address. :raises OSError: of the access log's file.
     """
-    writer = log = admin = None
-    bound = (
-        bind_admin(spec.admin_interface, spec.admin_port or 0, spec.admin_path) if spec.administered else None
-    )
+    writer = log = None
+    bound = None
+    if spec.administered:
+        from vegurtx.ops.admin import bind_admin
+
+        bound = bind_admin(spec.admin_interface, spec.admin_port or 0, spec.admin_path)
     try:
         if spec.log_path is not None:
             writer = LineWriter(spec.log_path, reactor)
@@ -201,12 +205,17 @@ def build_operations(
         raise
     if bound is None:
         factory.observer = log
-    else:
-        traffic = Traffic()
-        factory.observer = traffic if log is None else Recorder(log, traffic)
-        metrics = Metrics(factory, traffic, balancer=balancer, reloader=reloader, log_writer=writer)
-        if reload is None and reloader is not None:
-            reload = reloader.reload
-        program = LocalProgram(factory, metrics, balancer=balancer, reload=reload, listening=listening)
-        admin = AdminService(AdminApi(program, Access(spec.token)), bound, reactor)
-    return Operations(writer, admin)
+        return Operations(writer, None)
+
+    # A web server and a metrics library: who has no use for them need not load them.
+    from vegurtx.ops.admin import Access, AdminApi, AdminService, LocalProgram
+    from vegurtx.ops.metrics import Metrics, Traffic
+    from vegurtx.ops.recorder import Recorder
+
+    traffic = Traffic()
+    factory.observer = traffic if log is None else Recorder(log, traffic)
+    metrics = Metrics(factory, traffic, balancer=balancer, reloader=reloader, log_writer=writer)
+    if reload is None and reloader is not None:
+        reload = reloader.reload
+    program = LocalProgram(factory, metrics, balancer=balancer, reload=reload, listening=listening)
+    return Operations(writer, AdminService(AdminApi(program, Access(spec.token)), bound, reactor))

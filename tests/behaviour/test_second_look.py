@@ -528,13 +528,17 @@ class Pipelined(SynchronousTestCase):
         self.assertLess(most, HOLD + len(segment))
         self.assertGreater(self.client.unsent, 0)
 
+    def send(self, data: bytes) -> None:
+        """Send `data` in segments that end anywhere."""
+        for at in range(0, len(data), 7001):
+            self.client.send(data[at : at + 7001])
+        self.assertGreater(self.client.unsent, 0)
+
     def test_all_are_answered(self) -> None:
         """Nothing of it is lost, and reading goes on where there is room again."""
         self.stage()
         count = 3 * HOLD // len(GET)
-        for at in range(0, count, 1000):
-            self.client.send(GET * min(1000, count - at))
-        self.assertGreater(self.client.unsent, 0)
+        self.send(GET * count)
         for _ in range(count + 1):
             self.answer()
         self.assertEqual(self.client.received.count(b"\r\n\r\nhi"), count + 1)
@@ -542,16 +546,14 @@ class Pipelined(SynchronousTestCase):
         self.client.close()
         self.proxy.idle(pooled=1)
 
-    def test_body_behind_it(self) -> None:
-        """So does a long body behind the held requests."""
+    def test_body_behind_them(self) -> None:
+        """Nor of a long body behind the requests that are held."""
         self.stage()
+        count = HOLD // len(GET)
         body = b"x" * (2 * HOLD)
-        self.client.send(GET * (HOLD // len(GET)))
-        self.client.send(GET * 10)
-        self.client.send(b"PUT /b HTTP/1.1\r\nHost: a.example\r\nContent-Length: %d\r\n\r\n" % len(body))
-        for at in range(0, len(body), 50_000):
-            self.client.send(body[at : at + 50_000])
-        for _ in range(HOLD // len(GET) + 11):
+        put = b"PUT /b HTTP/1.1\r\nHost: a.example\r\nContent-Length: %d\r\n\r\n" % len(body)
+        self.send(GET * count + put + body)
+        for _ in range(count + 1):
             self.answer()
         self.assertEqual(self.server.receive_request().body, body)
         self.server.send(HI)

@@ -383,7 +383,7 @@ class ClientConnection(Protocol):
                 handler.client_lost()
 
     def retire(self) -> None:
-        """The proxy drains: a connection that rests ends, at once or when `rest_limit` is over. Others are left alone."""
+        """The proxy drains: a connection that rests ends, at once or when `rest_limit` is over. Others go on."""
         if self._reading is _IDLE and not self._held:
             listener = self._listener
             if listener.seconds() - self.timer.since >= listener.rest_limit:

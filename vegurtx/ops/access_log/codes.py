@@ -67,7 +67,7 @@ def ending(request: Any, reason: Reason) -> Ending:
     stopped = exchange is not None and exchange.proxy.stopped
     if stopped and reason == ("upstream", "closed"):
         code = "H24"
-    elif status is not None and word in _INTERRUPTED and getattr(exchange, "page_size", 0) == 0:
+    elif line.blame != "undefined" and word in _INTERRUPTED and _had_begun(exchange, status):
         code, sock = "H18", "client" if line.blame == "upstream" else "backend"
     return Ending(
         code,
@@ -77,6 +77,11 @@ def ending(request: Any, reason: Reason) -> Ending:
         label_of(reason),
         line.blame,
     )
+
+
+def _had_begun(exchange: Any, status: int | None) -> bool:
+    """Whether a part of a response was out: it has a status, and that is no page's of ours."""
+    return status is not None and not hasattr(exchange, "page_size")
 
 
 def _word(reason: Reason) -> Any:

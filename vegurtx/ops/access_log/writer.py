@@ -91,19 +91,18 @@ class LineWriter:
         """A line is in `batch`: hand them on if they are `BATCH`, else see to it that they do not wait for too long."""
         if len(self.batch) >= BATCH:
             self.flush()
-        elif self._call is None:
+        else:
             self._arm()
 
     def _arm(self) -> None:
-        if not self._closed:
+        if self._call is None and not self._closed:
             self._call = self._reactor.callLater(FLUSH_INTERVAL, self._due)
 
     def _due(self) -> None:
         self._call = None
         self.flush()
-        waiting = self._queued - self._done
-        if waiting or self.dropped + self.reopen_failures > self._complained_of:
-            self._complain()
+        self._complain()
+        if self._queued > self._done or self.dropped + self.reopen_failures > self._complained_of:
             self._arm()  # the thread may find something wrong yet, and has nobody to tell it
 
     def flush(self) -> None:
@@ -116,8 +115,7 @@ class LineWriter:
         self.lines += count
         if self._closed or self._queued - self._done + len(data) > self._queue_limit:
             self.dropped_queue += count
-            if self._call is None:
-                self._arm()
+            self._arm()  # to complain
             return
         self._queued += len(data)
         self._queue.put(data)
@@ -132,8 +130,7 @@ class LineWriter:
         self._queue.put(_REOPEN)
         if self._thread is None:
             self._start()
-        if self._call is None:
-            self._arm()
+        self._arm()
 
     def _start(self) -> None:
         self._thread = Thread(target=self._run, name="access log", daemon=True)

@@ -13,6 +13,7 @@ from vegurtx.ops.access_log import AccessLog
 from vegurtx.testing import MemoryProxy, router_to
 
 A = Backend("127.0.0.1", 8081)
+KEPT = Backend("127.0.0.1", 8081, keepalive="default")
 GET = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"
 
 _PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^ "=]*)(?: |$)')

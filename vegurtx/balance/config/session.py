@@ -50,8 +50,8 @@ class StickyConfig(Section):
     secret: Secret | None = Field(
         default=None,
         repr=False,
-        description="What signs the cookie. Without it a random one is used, which a restart forgets and workers do "
-        "not share.",
+        description="What signs the cookie. Without it a random one is used, which a restart forgets; workers "
+        "share it.",
     )
     max_age: Age | None = Field(
         default=None, description="Seconds that the cookie lasts; without it, until the browser ends."

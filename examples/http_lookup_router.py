@@ -1,6 +1,6 @@
 """Another service knows where a domain lives: it is asked over HTTP, with treq, and its answer is kept for a while.
 
-`GET {LOOKUP_URL}/DOMAIN` answers 200 with `{"host": "127.0.0.1", "port": 8081}`, or 404.
+It needs `pip install treq`. `GET {LOOKUP_URL}/DOMAIN` answers 200 with `{"host": "127.0.0.1", "port": 8081}`, or 404.
 
     LOOKUP_URL=http://127.0.0.1:9000/domains twistd -n vegur --router examples.http_lookup_router.LookupRouter
 """

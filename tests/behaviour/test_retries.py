@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from vegurtx import Backend, RouteError
+from vegurtx import Backend, Redirect, RouteError
 from vegurtx.testing import ProxyTestCase, RecordingRouter, ScriptedServer
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -203,6 +203,19 @@ class ForwardTarget(ProxyTestCase):
         server.send(OK)
         await client.receive_response()
         self.assertEqual((router.requests[0].target, router.requests[0].path), ("/a?b", "/a"))
+
+    async def test_redirect(self) -> None:
+        """A redirect leads where the client asked for, not to what the back-end would have been asked."""
+
+        def rewrite(accepted_at: float, request: Any, *_: Any) -> None:
+            request.forward_target = "/x"
+
+        router = RecordingRouter([], lookup_domain_name=Redirect("y.example"))
+        router.on(init=lambda *_: rewrite(0.0, router.requests[-1]))
+        client = await (await self.proxy(router)).connect()
+        client.send(b"GET /o?q HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        response = await client.receive_response()
+        self.assertEqual((response.status, response.header("Location")), (301, "http://y.example/o?q"))
 
     async def test_what_is_no_target(self) -> None:
         """What would break the request line is refused."""

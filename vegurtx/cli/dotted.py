@@ -52,7 +52,7 @@ def made(what: str, name: str, maker: Any) -> Any:
     """
     try:
         return maker()
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:  # a module may end the program that imports it
         raise LoadError(f"{what} {name!r}: calling it failed: {_said(problem)}") from problem
 
 
@@ -65,11 +65,11 @@ def _import(what: str, name: str, module: str) -> Any:
             missing = f"module {parent!r} has no {last!r}" if parent else f"there is no module {module!r}"
             raise LoadError(f"{what} {name!r}: {missing}") from None
         raise LoadError(f"{what} {name!r}: importing {module!r} failed: {_said(problem)}") from problem
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:  # a module may end the program that imports it
         raise LoadError(f"{what} {name!r}: importing {module!r} failed: {_said(problem)}") from problem
 
 
-def _said(problem: Exception) -> str:
+def _said(problem: BaseException) -> str:
     """The exception in one line, with the place where it was raised."""
     text = " ".join(traceback.format_exception_only(problem)[-1].split())
     if isinstance(problem, SyntaxError):

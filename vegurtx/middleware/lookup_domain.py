@@ -33,7 +33,8 @@ class LookupDomain:
         if isinstance(group, Redirect):
             scheme = "https" if exchange.intake.secure else "http"
             # OPTIONS * asks about the server: there is no path to add
-            target = "" if exchange.target == b"*" else exchange.target.decode("latin-1")
+            asked = request.origin_form  # by the client, whatever the back-end would be asked for
+            target = "" if asked == "*" else asked
             return Response(301, [("Location", f"{scheme}://{group.domain}{target}")])
         exchange.found(group)
         return None

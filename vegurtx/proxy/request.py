@@ -88,6 +88,11 @@ class Request:
         return self._target.partition(b"?")[0].decode("latin-1")
 
     @property
+    def origin_form(self) -> str:
+        """Path and query, raw; the target without the authority that an absolute one has."""
+        return self._target.decode("latin-1")
+
+    @property
     def query(self) -> str:
         """The target's query without the ``?``; empty if there is none."""
         return self._target.partition(b"?")[2].decode("latin-1")

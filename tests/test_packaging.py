@@ -78,7 +78,7 @@ class Wheel(SynchronousTestCase):
         self.assertEqual(names, {*modules, "vegurtx/py.typed", "twisted/plugins/vegurtx_plugin.py"})
         for line in (
             "Requires-Python: >=3.11",
-            "Requires-Dist: pydantic>=2",
+            "Requires-Dist: pydantic>=2.10",
             "Requires-Dist: zope.interface",
         ):
             self.assertIn(f"\n{line}\n", metadata)

@@ -115,6 +115,10 @@ class Loading(ModulesCase):
         self.assert_problem(
             "wrong.R", "router 'wrong.R': importing 'wrong' failed: SyntaxError", "wrong.py, line 3"
         )
+        self.write("leaves.py", "import sys\nsys.exit(3)\n")
+        self.assert_problem(
+            "leaves.R", "router 'leaves.R': importing 'leaves' failed: SystemExit: 3", "leaves.py, line 2"
+        )
 
     def test_cannot_be_made(self) -> None:
         """A class that wants arguments."""

@@ -57,7 +57,7 @@ class BalancerMetrics(BalancerCase):
         self.assertEqual((await self.ask(client)).status, 503)
         self.assertEqual(found()["vegurtx_service_rejected_total"], {("web", "no_replica"): 1})
         self.assertEqual(found()["vegurtx_replica_up"], {own: 0})
-        await self.balancer.stop()
+        self.balancer.stop()
 
     async def test_all_of_it_is_text(self) -> None:
         """Prometheus can read it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -92,7 +93,10 @@ class AdminChannel(HTTPChannel):
     requestFactory = AdminRequest
 
     def connectionMade(self) -> None:
-        """A client is here, if there is room."""
+        """A client is here."""
+        transport: Any = self.transport
+        if isinstance(transport.getHost(), UNIXAddress):
+            self.transport = _NoTcp(transport)
         super().connectionMade()  # type: ignore[no-untyped-call]
         self.factory.connections.add(self)
 
@@ -133,3 +137,13 @@ class AdminFactory(HTTPFactory):
         """End all connections."""
         for connection in list(self.connections):
             connection.transport.abortConnection()
+
+
+class _NoTcp:
+    """A UNIX socket's transport without TCP's options: Twisted sets them wherever they seem to be there."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

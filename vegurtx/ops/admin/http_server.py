@@ -96,7 +96,8 @@ class AdminChannel(HTTPChannel):
         """A client is here."""
         transport: Any = self.transport
         if isinstance(transport.getHost(), UNIXAddress):
-            self.transport = _NoTcp(transport)
+            transport = _NoTcp(transport)
+            self.transport = transport
         super().connectionMade()  # type: ignore[no-untyped-call]
         self.factory.connections.add(self)
 
@@ -146,4 +147,6 @@ class _NoTcp:
         self._transport = transport
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # nor what interfaces it provides
+            raise AttributeError(name)
         return getattr(self._transport, name)

@@ -40,6 +40,8 @@ setup(
         "zope.interface",
         "pydantic>=2.10",
         "PyYAML",
+        "prometheus-client",
+        "prometheus-client",
         'uvloop; platform_python_implementation == "CPython" and sys_platform != "win32"',
     ],
     extras_require={"test": TEST, "dev": DEV},

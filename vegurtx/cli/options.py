@@ -18,6 +18,8 @@ from vegurtx.cli.invocation import Invocation, worker_count
 from vegurtx.cli.listener_options import PARAMETERS, listener_specs
 from vegurtx.cli.middlewares import load_middlewares
 from vegurtx.cli.misuse import StrictOptions
+from vegurtx.cli.ops_options import PARAMETERS as OPS_PARAMETERS
+from vegurtx.cli.ops_options import OpsSpec, ops_spec
 from vegurtx.cli.reactor import install_fastest_reactor, install_named_reactor
 from vegurtx.cli.router import load_router
 from vegurtx.cli.settings_docs import default_text
@@ -62,6 +64,7 @@ class Options(StrictOptions):
             "Serve with so many processes under a supervisor; auto: one for each CPU that this process may use. "
             "Without it, one process and no supervisor.",
         ],
+        *OPS_PARAMETERS,
         *map(_setting_parameter, _ENTRIES),
     ]
     optFlags = [
@@ -85,6 +88,8 @@ class Options(StrictOptions):
     overrides: dict[str, Any]
     #: how many worker processes; None: none, and no supervisor
     workers: int | None = None
+    #: the access log and the admin API
+    operations: OpsSpec
     #: signs the balancer's sticky cookies; None: it makes one
     secret: bytes | None = None
     invocation: Invocation
@@ -128,6 +133,11 @@ class Options(StrictOptions):
             )
         self.balances = not named
         self.workers = worker_count(self["workers"])
+        self.operations = ops_spec(self)
+        if self.workers is not None and self.operations.administered:
+            raise usage.UsageError(
+                "--admin-port tells of one process; it cannot be combined with --workers yet"
+            )
         # Before a line of the user's modules runs: they may import the global reactor, and that installs one.
         self.choose_reactor()
         try:

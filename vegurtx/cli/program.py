@@ -5,6 +5,7 @@ SIGTERM → nobody listens any more → running requests end, within `hard_stop_
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
-from vegurtx.cli.hangup import on_hangup
+from vegurtx.cli.hangup import on_signal
 from vegurtx.cli.misuse import misuse, not_listening
 from vegurtx.cli.run import stop_on_signals
 from vegurtx.net.certificates import CertificateError
@@ -36,6 +37,7 @@ class Program(Service):
     :param balancer: the router, where a configuration file has made it: it has ``start`` and ``stop``.
     :param reloader: reads that file again: it has ``reload``, ``watch`` and ``stop``.
     :param watch: whether the file is looked at now and then.
+    :param operations: the access log and the admin API; has ``reopen``.
     """
 
     name = "vegurtx"
@@ -48,13 +50,15 @@ class Program(Service):
         balancer: Any = None,
         reloader: Any = None,
         watch: bool = False,
+        operations: Any = None,
     ) -> None:
         self.proxy = proxy
         self.balancer = balancer
         self.reloader = reloader
         self._reactor = reactor
         self._watch = watch
-        self._deaf: Callable[[], None] | None = None
+        self.operations = operations
+        self._deaf: list[Callable[[], None]] = []
         #: fires when the drain is over, one way or the other
         self._draining: Deferred[None] | None = None
         self._hard_stop: Any = None
@@ -68,7 +72,11 @@ class Program(Service):
         super().startService()  # type: ignore[no-untyped-call]
         if not self._reactor.running:  # twistd starts services first; others hear the signals for us
             self._reactor.callWhenRunning(stop_on_signals, self._reactor, self.at_once)
-        self._deaf = on_hangup(self._reactor, self.reload)
+        self._deaf = [on_signal(signal.SIGHUP, self._reactor, self.reload)]
+        if self.operations is not None:
+            if self.operations.writer is not None:
+                self._deaf.append(on_signal(signal.SIGUSR1, self._reactor, self.operations.reopen))
+            self.operations.startService()
         if self.balancer is not None:
             self.balancer.start()
         if self.reloader is not None and self._watch:
@@ -85,13 +93,17 @@ class Program(Service):
         The Deferred fires when all is done, at the latest when the setting `hard_stop_after` is over.
         """
         super().stopService()  # type: ignore[no-untyped-call]
-        if self._deaf is not None:
-            self._deaf()
-            self._deaf = None
+        for deafen in self._deaf:
+            deafen()
+        self._deaf = []
         if self.reloader is not None:
             self.reloader.stop()
         stopping = self._drain().addCallback(self._drained)
-        return stopping if self.balancer is None else stopping.addCallback(lambda _: self.balancer.stop())
+        if self.balancer is not None:
+            stopping.addCallback(lambda _: self.balancer.stop())
+        if self.operations is not None:
+            stopping.addCallback(lambda _: self.operations.stopService())
+        return stopping
 
     def _drain(self) -> Deferred[None]:
         draining = self._draining = Deferred()
@@ -163,6 +175,8 @@ class Program(Service):
                 _log.error("{problem}; the certificates in force stay as they were", problem=problem)
             else:
                 _log.info("{certificates}: loaded", certificates=each)
+        if self.operations is not None:
+            self.operations.reopen()
         for line in self.proxy.factory.client.reload_tls():
             _log.error("{problem}; what was read of it before stays in force", problem=line)
         if self.reloader is not None:

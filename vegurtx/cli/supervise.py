@@ -13,7 +13,7 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
-from vegurtx.cli.hangup import on_hangup
+from vegurtx.cli.hangup import on_signal
 from vegurtx.cli.misuse import misuse
 from vegurtx.cli.options import Options
 from vegurtx.cli.run import stop_on_signals
@@ -49,7 +49,7 @@ class Supervision(Service):
         reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
-        on_hangup(self._reactor, self.supervisor.reload)
+        on_signal(signal.SIGHUP, self._reactor, self.supervisor.reload)
         signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._upgrade.request))
         hear_again()
         if self.running:

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.error import CannotListenError
 
 from vegurtx.cli.misuse import cannot_listen, misuse
+from vegurtx.cli.ops_options import Operations, build_operations
 from vegurtx.cli.options import Options
 from vegurtx.cli.program import Program
 from vegurtx.listeners import Listener, bind_all
@@ -55,10 +56,31 @@ def program_of(options: Options, listeners: Sequence[Listener], reactor: Any) ->
         reloader = Reloader(
             options.router, os.path.abspath(options["config"]), reactor, overrides=options.overrides
         )
+    balancer = options.router if options.balances else None
+    proxy = ProxyService(factory, listeners)
     return Program(
-        ProxyService(factory, listeners),
+        proxy,
         reactor,
-        balancer=options.router if options.balances else None,
+        balancer=balancer,
         reloader=reloader,
         watch=bool(options["watch-config"]),
+        operations=_operations_of(options, proxy, balancer, reloader, reactor),
     )
+
+
+def _operations_of(
+    options: Options, proxy: ProxyService, balancer: Any, reloader: Any, reactor: Any
+) -> Operations:
+    try:
+        return build_operations(
+            options.operations,
+            proxy.factory,
+            reactor,
+            balancer=balancer,
+            reloader=reloader,
+            listening=lambda: bool(proxy.ports),
+        )
+    except CannotListenError as problem:
+        cannot_listen(problem)
+    except OSError as problem:
+        misuse(f"--access-log: {problem.filename}: {problem.strerror}")

@@ -8,7 +8,6 @@ handshake was done. What must be told apart (who ended it, and whether in order)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from enum import Enum, auto
 from ssl import MemoryBIO, SSLContext, SSLError, SSLObject, SSLWantReadError
 from typing import Any
 
@@ -25,9 +24,9 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vegurtx.net.tls.details import TlsDetails
+from vegurtx.net.tls.facts import ConnectionFacts
+from vegurtx.net.tls.phase import DISCONNECTING, SHAKING, Phase
 from vegurtx.net.tls.pressure import Pressure
-from vegurtx.net.tls.socket_facts import SocketFacts
 from vegurtx.net.tls.words import alert_of
 
 #: the longest plaintext of a record (RFC 8446, section 5.1)
@@ -44,22 +43,8 @@ _DONE = Failure(ConnectionDone())
 _LOST = Failure(ConnectionLost())
 
 
-class Phase(Enum):
-    """Where a connection is between its first and its last moment."""
-
-    HANDSHAKE = auto()
-    LAST_WORDS = auto()  # loseConnection was called in the handshake: what was written goes out behind it
-    OPEN = auto()
-    FLUSHING = auto()  # loseConnection was called; a producer may go on
-    GOODBYE = auto()  # our close_notify is out, the other side's is waited for
-    ENDING = auto()  # the transport has been told to end
-    LOST = auto()
-
-
 _HANDSHAKE = Phase.HANDSHAKE
 _OPEN = Phase.OPEN
-_SHAKING = frozenset({Phase.HANDSHAKE, Phase.LAST_WORDS})
-_OURS = frozenset({Phase.FLUSHING, Phase.GOODBYE, Phase.ENDING})
 
 
 class TooLong(SSLError):
@@ -73,7 +58,7 @@ def _discard(data: Any) -> None:
 
 
 @implementer(ISSLTransport, INegotiated, IConsumer, IPushProducer, ISystemHandle, ILoggingContext)
-class TlsLayer(SocketFacts):
+class TlsLayer(ConnectionFacts):
     """TLS between a transport, for which it is a protocol, and a protocol, for which it is a transport.
 
     `protocol` is connected when the transport is; what it writes before the handshake is done goes out behind it. One
@@ -161,7 +146,7 @@ class TlsLayer(SocketFacts):
         self.transport = transport
         self._send = transport.write
         self._protocol.makeConnection(self)
-        if self._phase in _SHAKING:
+        if self._phase in SHAKING:
             self._shake()
 
     def dataReceived(self, data: bytes) -> None:
@@ -270,7 +255,7 @@ class TlsLayer(SocketFacts):
     def _received_besides(self, data: bytes) -> None:
         """A segment, but not in the middle of the connection's life."""
         phase = self._phase
-        if phase in _SHAKING:
+        if phase in SHAKING:
             self._handshake_size += len(data)
             if self._handshake_size > HANDSHAKE_LIMIT:
                 self._break(TooLong())
@@ -352,7 +337,7 @@ class TlsLayer(SocketFacts):
             return
         # What it was raised through would keep this object alive, and so itself.
         self._failure = Failure(error.with_traceback(None))
-        if phase in _SHAKING:
+        if phase in SHAKING:
             if self.refused is not None:
                 self.refused(self, error)
         elif self.complain is not None:
@@ -411,7 +396,7 @@ class TlsLayer(SocketFacts):
         """`write`, but not in the middle of the connection's life."""
         if self._phase is Phase.FLUSHING:  # what a producer still has to say
             self._write_slices(data)
-        elif self._phase in _SHAKING:
+        elif self._phase in SHAKING:
             data = bytes(memoryview(data))
             if data:
                 self._early.append(data)
@@ -437,7 +422,7 @@ class TlsLayer(SocketFacts):
             producer.stopProducing()
             return
         self._pressure = pressure = Pressure(producer, streaming)
-        if self._phase not in _SHAKING:
+        if self._phase not in SHAKING:
             pressure.join(self.transport)
         elif self._early_size > EARLY and streaming:
             pressure.pauseProducing()
@@ -494,37 +479,7 @@ class TlsLayer(SocketFacts):
     @property
     def disconnecting(self) -> bool:
         """`loseConnection` was called, and the end has not come yet."""
-        return self._phase in _OURS or self._phase is Phase.LAST_WORDS
-
-    @property
-    def negotiatedProtocol(self) -> bytes | None:
-        """See `INegotiated`: what ALPN has settled on."""
-        settled = self._session.selected_alpn_protocol() if self._session is not None else None
-        return settled.encode("ascii", "replace") if settled else None
-
-    def getHandle(self) -> SSLObject | None:
-        """The session; None when the connection is lost."""
-        return self._session
-
-    def getPeerCertificate(self) -> Any:
-        """The other side's certificate, as ``cryptography`` has it; None where it has shown none."""
-        from cryptography.x509 import load_der_x509_certificate
-
-        shown = self._session.getpeercert(binary_form=True) if self._session is not None else None
-        return load_der_x509_certificate(shown) if shown else None
-
-    def tls_details(self) -> TlsDetails | None:
-        """What was agreed on; None after the end."""
-        session = self._session
-        if session is None:
-            return None
-        cipher = session.cipher()
-        return TlsDetails(
-            session.version(),
-            cipher[0] if cipher is not None else None,
-            getattr(session, "server_name", None) or session.server_hostname,
-            session.selected_alpn_protocol(),
-        )
+        return self._phase in DISCONNECTING
 
     def logPrefix(self) -> str:
         """The protocol's name, for log lines."""

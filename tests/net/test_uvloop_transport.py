@@ -38,7 +38,7 @@ class ChoiceTests(SynchronousTestCase):
 
 
 class StandsAsideTests(TestCase):
-    """No code of ours runs for a segment."""
+    """No code of ours runs for a segment that arrives, and one method for one that leaves."""
 
     timeout = 20
     if NO_UVLOOP:
@@ -55,23 +55,23 @@ class StandsAsideTests(TestCase):
         return factory.built.pop(), Peer(sock)
 
     async def test_calls_go_straight_through(self) -> None:
-        """uvloop calls the protocol's `dataReceived`, and the transport's `write` is uvloop's."""
+        """uvloop calls the protocol's `dataReceived`, and what is sent goes to uvloop's `write`."""
         recorder, peer = await self.pair()
         transport = recorder.t
         self.assertIsInstance(transport, UvloopTransport)
         self.assertEqual(transport.data_received, recorder.dataReceived)
-        self.assertEqual(transport.write, transport._uv.write)
-        self.assertEqual(transport.writeSequence, transport._uv.writelines)
+        self.assertEqual(transport.put, transport._uv.write)
+        self.assertEqual(transport._put_all, transport._uv.writelines)
         peer.close()
         await lost(recorder)
-        self.assertIs(transport.write, adapter._discard)
+        self.assertIs(transport.put, adapter._discard)
 
     async def test_writing_is_off_after_each_kind_of_end(self) -> None:
         """No way to end leaves uvloop's `write` behind: it raises on a closed handle."""
         for end in ("loseConnection", "abortConnection", "loseWriteConnection"):
             recorder, peer = await self.pair(HalfRecorder)
             getattr(recorder.t, end)()
-            self.assertIs(recorder.t.write, adapter._discard, end)
+            self.assertIs(recorder.t.put, adapter._discard, end)
             peer.close()
             recorder.t.abortConnection()
             await lost(recorder)

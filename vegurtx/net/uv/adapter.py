@@ -1,7 +1,7 @@
 """uvloop's transport as Twisted's: between uvloop's stream of bytes and one Twisted protocol.
 
-It stands on the request path, so it stands aside: uvloop calls the protocol's own ``dataReceived``, and the
-protocol's ``transport.write`` is uvloop's own ``write``. Python code of this module runs only when a
+It stands on the request path, so it stands aside: uvloop calls the protocol's own ``dataReceived``. Small writes of
+one turn of the loop leave together at its end (see `batch`). Other Python code of this module runs only when a
 connection opens, pauses or ends. What uvloop cannot tell apart (who closed, and how) is kept here as explicit
 states.
 """
@@ -30,6 +30,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from vegurtx.net.uv.batch import LENGTH, SIZE, batch_of
 from vegurtx.net.uv.socket_facts import SocketFacts
 
 _log = Logger()
@@ -71,18 +72,14 @@ class Writing(Enum):
 
 
 def _discard(data: Any) -> None:
-    """What `write` and `writeSequence` are once nothing can be written any more."""
+    """Where bytes go once nothing can be written any more; uvloop's own functions raise then."""
 
 
 @implementer(ITCPTransport, IConsumer, IPushProducer, ISystemHandle, ILoggingContext)
 class UvloopTransport(SocketFacts):
     """A connected stream socket on a uvloop loop, with the interface of Twisted's TCP transport.
 
-    ``write(bytes | memoryview)`` and ``writeSequence(list)`` are attributes, bound to uvloop's own functions
-    while the connection is open. A protocol that keeps a copy of one must drop the copy in its
-    ``connectionLost`` and when it calls `loseWriteConnection`: uvloop's raise `RuntimeError` after that, the
-    attributes of this object never do. A protocol's ``dataReceived`` is looked up once; assign `protocol` to
-    have it looked up again.
+    A protocol's ``dataReceived`` is looked up once; assign `protocol` to have it looked up again.
 
     :param loop: the uvloop loop.
     :param sock: a connected, non-blocking stream socket; it belongs to the transport from now on.
@@ -92,26 +89,30 @@ class UvloopTransport(SocketFacts):
 
     __slots__ = (
         "__weakref__",
+        "_batch",
         "_congested",
         "_failure",
         "_host",
+        "_line",
         "_loop",
         "_peer",
         "_phase",
         "_producer",
         "_protocol",
         "_pulling",
+        "_put_all",
         "_reading",
         "_socket",
         "_uv",
         "_writing",
         "data_received",
-        "write",
-        "writeSequence",
+        "put",
     )
 
     def __init__(self, loop: Any, sock: socket.socket, protocol: Any, peer: IAddress) -> None:
         self._loop = loop
+        self._batch = batch_of(loop)
+        self._line: list[Any] = self._batch.clients
         self._socket = sock
         self._protocol = protocol
         self._peer = peer
@@ -125,8 +126,9 @@ class UvloopTransport(SocketFacts):
         self._congested = False
         self._failure: Failure | None = None
         self.data_received: Any = protocol.dataReceived
-        self.write: Any = _discard
-        self.writeSequence: Any = _discard
+        #: uvloop's own `write` while the connection is open, for the batch
+        self.put: Any = _discard
+        self._put_all: Any = _discard
 
     def open(self, opened: Deferred[Any] | None = None) -> None:
         """Hand the socket to uvloop; the protocol's ``makeConnection`` follows in the loop's next turn.
@@ -138,6 +140,8 @@ class UvloopTransport(SocketFacts):
         # The coroutine is moved by hand, a Task for it would cost more than all the rest of opening. It stops
         # once, for connection_made; the call queued here is next in line behind that, before the loop polls
         # for bytes.
+        if opened is not None:  # we have connected, the others have been accepted
+            self._line = self._batch.servers
         setup = self._loop.connect_accepted_socket(lambda: self, self._socket)
         setup.send(None)
         self._loop.call_soon(self._opened, setup, opened)
@@ -165,8 +169,8 @@ class UvloopTransport(SocketFacts):
             uv.abort()
             return
         self._phase = Phase.OPEN
-        self.write = uv.write
-        self.writeSequence = uv.writelines
+        self.put = uv.write
+        self._put_all = uv.writelines
         try:
             self._protocol.makeConnection(self)
         except Exception:
@@ -175,6 +179,7 @@ class UvloopTransport(SocketFacts):
     def eof_received(self) -> bool:
         """The peer has sent its last byte. True: uvloop leaves the socket open."""
         self._reading = Reading.ENDED
+        self._flush()
         half = IHalfCloseableProtocol(self._protocol, None)
         if half is None:
             self._uv.abort()  # as in Twisted: what is still unsent at the end of such a connection is dropped
@@ -206,7 +211,7 @@ class UvloopTransport(SocketFacts):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The connection is over; the socket is still there, but only for the length of this call."""
-        self.write = self.writeSequence = _discard
+        self.put = self._put_all = _discard
         if exc is not None and exc.__traceback__ is None and self._phase is Phase.OPEN:
             self._salvage()
         reason = self._reason(exc)
@@ -265,6 +270,33 @@ class UvloopTransport(SocketFacts):
     # -- ITransport, ITCPTransport
     # -----------------------------------------------------------------------------------
 
+    def write(self, data: Any) -> None:
+        """Send `data` (bytes or a memoryview), at the end of this turn of the loop at the latest."""
+        batch = self._batch
+        if batch.at_once:
+            batch.at_once -= 1
+        elif data.__class__ is bytes and len(data) <= SIZE:
+            line = self._line
+            line.append((self, data))
+            if not batch.waiting:
+                batch.waiting = True
+                self._loop.call_soon(batch.flush)
+            elif len(line) == LENGTH:
+                batch.flush()
+            return
+        elif batch.waiting:
+            batch.flush()
+        self.put(data)
+
+    def writeSequence(self, iovec: Any) -> None:
+        """Send all of `iovec`, in one system call if nothing waits before it."""
+        self._flush()
+        self._put_all(iovec)
+
+    def _flush(self) -> None:
+        if self._batch.waiting:
+            self._batch.flush()
+
     @property
     def protocol(self) -> Any:
         """The protocol that has the bytes. May be assigned: the next segment goes to the new one."""
@@ -300,19 +332,21 @@ class UvloopTransport(SocketFacts):
         """
         if self._phase is not Phase.OPEN:
             return
+        self._flush()
         self._phase = Phase.CLOSING
         self._uv.pause_reading()
         if self._producer is None or not (self._pulling or self._congested):
             self._close()
 
     def _close(self) -> None:
-        self.write = self.writeSequence = _discard
+        self.put = self._put_all = _discard
         self._uv.close()
 
     def abortConnection(self) -> None:
         """End it now: what is unsent is dropped, and the peer is told by a reset."""
         if self._phase in (Phase.ABORTING, Phase.LOST):
             return
+        self._flush()
         if self._socket.family != socket.AF_UNIX:
             with suppress(OSError):  # the peer was faster
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
@@ -320,7 +354,7 @@ class UvloopTransport(SocketFacts):
 
     def _end(self, phase: Phase) -> None:
         self._phase = phase
-        self.write = self.writeSequence = _discard
+        self.put = self._put_all = _discard
         if self._uv is not None:
             self._uv.abort()
 
@@ -328,8 +362,9 @@ class UvloopTransport(SocketFacts):
         """Send what was written, then close our half; then `IHalfCloseableProtocol` is told."""
         if self._phase is not Phase.OPEN or self._writing is not Writing.OPEN:
             return
+        self._flush()
         self._writing = Writing.FINISHING
-        self.write = self.writeSequence = _discard
+        self.put = self._put_all = _discard
         uv = self._uv
         uv.write_eof()
         if uv.get_write_buffer_size():

@@ -96,7 +96,8 @@ def main(arguments: Sequence[str]) -> int:
     for verdict in verdicts(results):
         target = verdict.target
         if target.case in chosen.cases:
-            against = f" × {target.other}" if target.other else " bytes"
+            unit = "" if target.what == "share" else " bytes"
+            against = f" × {target.other}'s {target.what}" if target.other else unit
             word = {True: "holds", False: "MISSED", None: "not measured"}[verdict.holds]
             say(
                 f"{target.case}, {target.peer}: {notation.times(verdict.value)} of {target.limit}{against}: {word}"

@@ -150,8 +150,8 @@ _CASES = (
     ),
     Case(
         "access-log",
-        "With an access log",
-        "The first case; each request is a line in a file.",
+        "With access log and metrics",
+        "The first case; each request is a line in a file, and counted for `/metrics`.",
         requests("/small"),
         setup={"logged": True},
     ),
@@ -161,7 +161,7 @@ _CASES = (
         "The first case with `--workers 2`. Load, back-end and both workers share all cores here.",
         requests("/small", connections=64),
         setup={"workers": 2},
-        only=("vegurtx", "vegurtx-epoll"),
+        only=("vegurtx", "vegurtx-epoll", "vegurtx-bare"),
     ),
     Case(
         "paced",

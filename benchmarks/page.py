@@ -64,6 +64,10 @@ def _target(verdict: Verdict) -> list[str]:
 
 def limit(target: Target) -> str:
     """Return what a target asks for, in words."""
+    if target.what == "share":
+        return f"{notation.percent(target.limit)} of the CPU time for one worker"
+    if target.what == "time":
+        return f"{_TITLES[str(target.other)]}: its time for a request, so no fewer requests/s"
     if target.other is None:
         return notation.size(target.limit)
     what = "p99" if CASES[target.case].result == "p99" else "CPU"
@@ -75,6 +79,8 @@ def limit(target: Target) -> str:
 def _value(verdict: Verdict) -> str:
     if verdict.value is None:
         return "–"
+    if verdict.target.what == "share":
+        return notation.percent(verdict.value)
     return notation.size(verdict.value) if verdict.target.other is None else f"{verdict.value:.2f} ×"
 
 

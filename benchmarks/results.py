@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,9 +112,17 @@ class Results:
 
         It is the median of the rounds' ratios: what makes the machine slow for a while hits both of a round.
         """
-        case, samples = CASES[name], self.samples.get(name, {})
-        theirs = {sample.round: result(case, sample) for sample in samples.get(other, ())}
-        ours = {sample.round: result(case, sample) for sample in samples.get(peer, ())}
+        case = CASES[name]
+        return self._ratio(name, peer, other, lambda sample: result(case, sample))
+
+    def time_ratio(self, name: str, peer: str, other: str) -> float | None:
+        """Return the same of the time a unit, the reciprocal of the rate."""
+        return self._ratio(name, peer, other, lambda sample: sample.seconds / sample.units)
+
+    def _ratio(self, name: str, peer: str, other: str, of: Callable[[Sample], float]) -> float | None:
+        samples = self.samples.get(name, {})
+        theirs = {sample.round: of(sample) for sample in samples.get(other, ())}
+        ours = {sample.round: of(sample) for sample in samples.get(peer, ())}
         ratios = [ours[number] / theirs[number] for number in ours if theirs.get(number)]
         return statistics.median(ratios) if ratios else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from benchmarks.cases import CASES
 from benchmarks.results import Results
@@ -10,7 +11,11 @@ from benchmarks.results import Results
 
 @dataclass(frozen=True)
 class Target:
-    """At the most `limit` times what `other` needs in the case `case`; without `other`, at the most `limit` itself."""
+    """At the most `limit` times what `other` needs in the case `case`; without `other`, at the most `limit` itself.
+
+    What is compared is the case's own result, the time for which each request keeps the proxy from the next one (the
+    reciprocal of the rate), or the largest part of the CPU time that one of the workers took.
+    """
 
     case: str
     limit: float
@@ -18,6 +23,7 @@ class Target:
     peer: str = "vegurtx"
     goal: float | None = None
     """Better still."""
+    what: Literal["result", "time", "share"] = "result"
 
 
 TARGETS = (
@@ -30,6 +36,10 @@ TARGETS = (
     Target("paced", 2.0),
     Target("idle", 6000.0, None),
     Target("small", 3.0, peer="vegurtx-epoll"),
+    Target("access-log", 1.1, "vegurtx-bare"),
+    Target("workers", 1.1, "vegurtx-bare"),
+    Target("workers", 1.0, "vegurtx-bare", what="time"),
+    Target("workers", 0.55, None, what="share"),
 )
 
 
@@ -53,6 +63,11 @@ def verdicts(results: Results) -> list[Verdict]:
 
 
 def _value(results: Results, target: Target) -> float | None:
+    if target.what == "share":
+        mine = results.row(target.case, target.peer)
+        return None if mine is None or not mine.shares else max(mine.shares)
+    if target.what == "time":
+        return results.time_ratio(target.case, target.peer, str(target.other))
     if target.other is not None:
         return results.ratio(target.case, target.peer, target.other)
     row = results.row(target.case, target.peer)

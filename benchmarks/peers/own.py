@@ -26,12 +26,14 @@ class Vegurtx(Peer):
     """``python -m vegurtx`` with default settings.
 
     :param reactor: the name for ``--reactor``; `None` is the program's own choice, which is uvloop.
+    :param bare: one process, without log and metrics, in the cases which are about these: to compare with.
     """
 
-    def __init__(self, name: str, title: str, reactor: str | None) -> None:
+    def __init__(self, name: str, title: str, reactor: str | None, *, bare: bool = False) -> None:
         self.name = name
         self.title = title
         self._reactor = reactor
+        self._bare = bare
 
     def missing(self) -> str | None:
         """Uvloop may be."""
@@ -48,6 +50,10 @@ class Vegurtx(Peer):
             if wanted and option not in options_text():
                 return f"this version has no {option}"
         return None
+
+    def concerns(self, setup: Setup) -> bool:
+        """Where nothing is left out, the bare one is the same as the other."""
+        return not self._bare or setup.logged or setup.workers > 1
 
     def version(self) -> str:
         """With what it stands on."""
@@ -78,8 +84,11 @@ class Vegurtx(Peer):
         else:
             pem = str(setup.secure)
             options += ["--https-port", str(port), "--certificate", pem, "--private-key", pem]
+        if self._bare:
+            return options
         if setup.logged:
             options += ["--access-log", str(setup.folder / f"{self.name}.log"), "--log-format", "router"]
+            options += ["--admin-port", f"unix:{setup.folder / self.name}.admin"]
         if setup.workers > 1:
             options += ["--workers", str(setup.workers)]
         return options

@@ -15,6 +15,7 @@ PEERS: dict[str, Peer] = {
     for peer in (
         Vegurtx("vegurtx", "vegurtx", None),
         Vegurtx("vegurtx-epoll", "vegurtx, `--reactor=epoll`", "epoll"),
+        Vegurtx("vegurtx-bare", "vegurtx, without that", None, bare=True),
         HAProxy(),
         Nginx(),
         Nginx(large=True),

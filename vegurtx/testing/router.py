@@ -53,8 +53,7 @@ class RecordingRouter(Router):
     - an exception, class or object: it is raised,
     - a `Deferred`, or any other value: it is returned as it is,
     - a function, `async` or not: it is called with the callback's own arguments, and its result returned.
-    `Router`'s
-      answer is to be had from the class: `Router.lookup_domain_name(router, domain, request, state)`.
+      `Router`'s answer is to be had from the class: `Router.lookup_domain_name(router, domain, request, state)`.
 
     For example `RecordingRouter([backend], feature=True, checkin_service=RuntimeError("boom"))`.
 

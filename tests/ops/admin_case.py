@@ -16,6 +16,23 @@ TOKEN = b"0123456789abcdef"
 LOCAL = {b"host": b"127.0.0.1:9000"}
 JSON = {**LOCAL, b"content-type": b"application/json"}
 
+#: numbers of a program that has done nothing yet
+LIVE: dict[str, Any] = {
+    "time": 1000.0,
+    "draining": False,
+    "requests": {"2xx": 0},
+    "errors": {},
+    "rejected": 0,
+    "bytes": {"received": 0, "sent": 0},
+    "connections": {"open": 0, "opened": 0},
+    "backends": {"idle": 0, "in_use": 0},
+    "in_flight": 0,
+    "tunnels": 0,
+    "latency": {"bounds": [1.0], "counts": [0, 0], "sum": 0.0},
+    "services": [],
+    "recent": [],
+}
+
 
 class Program:
     """Stands in for a program: its attributes are its answers, where they are no exceptions."""
@@ -26,6 +43,8 @@ class Program:
         self.state_error: Exception | None = None
         self.states: list[tuple[str, str, str]] = []
         self.failure: Exception | None = None
+        self.drain_error: Exception | None = None
+        self.drains = 0
 
     def ready(self) -> str:
         """See `vegurtx.ops.admin.program.Program`."""
@@ -50,6 +69,16 @@ class Program:
     def process(self) -> Any:
         """A number."""
         return {"pid": 1}
+
+    def live(self) -> Any:
+        """Numbers."""
+        return dict(LIVE)
+
+    def drain(self) -> None:
+        """Remember it, or raise."""
+        if self.drain_error is not None:
+            raise self.drain_error
+        self.drains += 1
 
     def reload(self) -> Any:
         """Problems, or what is raised."""

@@ -78,7 +78,7 @@ class Methods(AdminCase):
     def test_not_there(self) -> None:
         """404; neither an empty segment nor a trailing slash is anything else."""
         paths = (
-            "/",
+            "/page.html",
             "/api",
             "/metrics/",
             "//metrics",
@@ -86,6 +86,7 @@ class Methods(AdminCase):
             "/Metrics",
             "/%ff",
             "*",
+            "x/healthz",
             "/healthz%2f",
         )
         for path in paths:

@@ -1,43 +1,35 @@
-"""Access log and metrics as one observer: what both want to know of a request is worked out once."""
+"""The observer of a program that has an admin API: access log, metrics, and the last errors."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from zope.interface import implementer
-
-from vegurtx.interfaces import IObserver
 from vegurtx.ops.access_log.log import AccessLog
+from vegurtx.ops.ledger import Ledger
+from vegurtx.ops.live.recent import RecentErrors
 from vegurtx.ops.metrics.traffic import Traffic
-from vegurtx.proxy.observing import durations
 
 
-@implementer(IObserver)
-class Recorder:
-    """Tells an `AccessLog` and a `Traffic`."""
+class Recorder(Ledger):
+    """Tells an `AccessLog` and a `Traffic`, and notes what goes wrong.
 
-    def __init__(self, log: AccessLog, traffic: Traffic) -> None:
-        self._log = log
-        self._traffic = traffic
-        self._note_line = log.note
-        self._note_numbers = traffic.note
+    :param log: the access log; `None`: there is none.
+    :param traffic: the metrics' numbers.
+    :param recent: the last errors; without it, new ones.
+    """
 
-    def ended(self, request: Any, status: str, reason: Any, domain_group: Any, service: Any) -> None:
-        """See `IObserver`."""
-        spans = durations(request.log.events)
-        self._note_numbers(request, status, reason, spans)
-        self._note_line(request, status, reason, service, spans)
+    def __init__(self, log: AccessLog | None, traffic: Traffic, recent: RecentErrors | None = None) -> None:
+        super().__init__(log, traffic)
+        #: for the admin page
+        self.recent = RecentErrors() if recent is None else recent
+
+    def otherwise(self, request: Any, status: str, reason: Any, domain_group: Any, service: Any) -> None:
+        """See `Ledger`: whatever has gone wrong comes here."""
+        super().otherwise(request, status, reason, domain_group, service)
+        if status == "error":
+            self.recent.note(request, reason, domain_group, service)
 
     def rejected(self, error: Any, connection: Any) -> None:
         """See `IObserver`."""
-        self._traffic.rejected(error, connection)
-        self._log.rejected(error, connection)
-
-    def opened(self, connection: Any) -> None:
-        """See `IObserver`."""
-        self._traffic.opened(connection)
-
-    def closed(self, connection: Any) -> None:
-        """See `IObserver`."""
-        self._traffic.closed(connection)
-        self._log.closed(connection)
+        super().rejected(error, connection)
+        self.recent.rejected(error)

@@ -59,12 +59,13 @@ class Access:
         """Whether a request with these fields is followed.
 
         :param changes: whether it is to change something.
-        :param public: whether it is for everybody, as a health probe is.
+        :param public: whether it is for everybody, as a health probe or the page without its numbers is.
         :raises Refusal: it is not.
         """
         host = field(b"host")
-        if self._token is not None and not public:
-            self._check_token(field(b"authorization"))
+        if self._token is not None:
+            if not public:
+                self._check_token(field(b"authorization"))
         elif host is not None and not _is_address(host):
             raise Refusal(421, "Host must be an address or localhost")
         if changes:

@@ -1,4 +1,4 @@
-"""What the admin API answers: JSON, and for Prometheus text; never HTML."""
+"""What the admin API answers: JSON, and for Prometheus text. HTML is the admin page alone, which is a fixed file."""
 
 from __future__ import annotations
 

@@ -1,9 +1,12 @@
 """`AdminApi`: which request asks for what. Paths, methods, bodies; no socket and no HTTP server.
 
+GET  / and its files (see `vegurtx.ops.admin.page`)    the admin page; no token is asked for
 GET  /healthz /readyz                                  for probes; no token is asked for
 GET  /metrics                                          Prometheus' text
 GET  /api/services /api/config /api/process            state
+GET  /api/live /api/history                            what the admin page shows
 POST /api/reload                                       read the files again
+POST /api/drain                                        end, once all clients are served
 POST /api/services/NAME/replicas/KEY/state             {"state": "ready" | "drain" | "maint"}
 """
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -20,13 +24,15 @@ from twisted.python.failure import Failure
 
 from vegurtx.ops.admin.access import Access, FieldOf
 from vegurtx.ops.admin.answers import Answer, Refusal, json_answer
+from vegurtx.ops.admin.page import page_files
 from vegurtx.ops.admin.program import Program
+from vegurtx.ops.live import History
 from vegurtx.ops.metrics.exposition import exposition
 
 _log = Logger()
 
 _REPLICA_STATES = ("ready", "drain", "maint")
-_PUBLIC = frozenset({"healthz", "readyz"})
+_PROBES = frozenset({("healthz",), ("readyz",)})
 
 
 class Asked:
@@ -44,8 +50,9 @@ class Asked:
         self.method = method
         self.field = field
         self.body = body
+        root, *parts = path.split(b"/")
         try:  # after the split: a slash in a replica's key is written %2F
-            self.segments = [unquote_to_bytes(part).decode("utf-8") for part in path[1:].split(b"/")]
+            self.segments = [] if root else [unquote_to_bytes(part).decode("utf-8") for part in parts]
         except UnicodeDecodeError:
             self.segments = []
 
@@ -63,6 +70,8 @@ class AdminApi:
     def __init__(self, program: Program, access: Access) -> None:
         self._program = program
         self._access = access
+        #: for the page's plots; whoever serves this API starts and stops it
+        self.history = History(program.live)
         self._gets: dict[tuple[str, ...], Handler] = {
             ("healthz",): self._healthz,
             ("readyz",): self._readyz,
@@ -70,8 +79,16 @@ class AdminApi:
             ("api", "services"): lambda asked: _as_json(program.services),
             ("api", "config"): lambda asked: _as_json(program.config),
             ("api", "process"): lambda asked: _as_json(program.process),
+            ("api", "live"): lambda asked: _as_json(program.live),
+            ("api", "history"): lambda asked: json_answer(self.history.report()),
         }
-        self._posts: dict[tuple[str, ...], Handler] = {("api", "reload"): self._reload}
+        self._posts: dict[tuple[str, ...], Handler] = {
+            ("api", "reload"): self._reload,
+            ("api", "drain"): self._drain,
+        }
+        files = page_files()
+        self._gets.update({path: partial(_file, file) for path, file in files.items()})
+        self._public = _PROBES | files.keys()
 
     def answer(self, asked: Asked) -> Deferred[Answer]:
         """The response to `asked`; it never fails."""
@@ -79,7 +96,7 @@ class AdminApi:
         return answering.addErrback(_refused)
 
     def _answer(self, asked: Asked) -> Any:
-        public = len(asked.segments) == 1 and asked.segments[0] in _PUBLIC
+        public = tuple(asked.segments) in self._public
         # access first: who has none learns nothing of what there is
         self._access.check(asked.field, changes=asked.method not in (b"GET", b"HEAD"), public=public)
         allowed, handler = self._found(asked)
@@ -124,17 +141,20 @@ class AdminApi:
     # -- what changes something ---------------------------------------------------------------------------------------
 
     def _reload(self, asked: Asked) -> Any:
-        if asked.body:
-            raise Refusal(400, "this needs no body")
+        _no_body(asked)
 
         def done(problems: list[str]) -> Answer:
             return json_answer({"reloaded": not problems, "problems": problems}, 422 if problems else 200)
 
-        def nothing(failure: Failure) -> Answer:
-            failure.trap(LookupError)
-            raise Refusal(409, str(failure.value))
+        return maybeDeferred(self._program.reload).addCallbacks(done, _cannot)
 
-        return maybeDeferred(self._program.reload).addCallbacks(done, nothing)
+    def _drain(self, asked: Asked) -> Any:
+        _no_body(asked)
+
+        def begun(_: object) -> Answer:
+            return json_answer({"draining": True}, 202)
+
+        return maybeDeferred(self._program.drain).addCallbacks(begun, _cannot)
 
     def _state(self, asked: Asked) -> Any:
         service, key = asked.segments[2], asked.segments[4]
@@ -149,6 +169,20 @@ class AdminApi:
             failure.raiseException()
 
         return maybeDeferred(self._program.set_replica_state, service, key, state).addCallbacks(done, failed)
+
+
+def _file(file: Answer, asked: Asked) -> Answer:
+    return file
+
+
+def _no_body(asked: Asked) -> None:
+    if asked.body:
+        raise Refusal(400, "this needs no body")
+
+
+def _cannot(failure: Failure) -> Answer:
+    failure.trap(LookupError)
+    raise Refusal(409, str(failure.value))
 
 
 def _as_json(ask: Callable[[], Any]) -> Deferred[Answer]:

@@ -27,6 +27,7 @@ _ALWAYS = (
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 )
 
@@ -127,15 +128,19 @@ class AdminFactory(HTTPFactory):
         return None if len(self.connections) >= MOST_CONNECTIONS else super().buildProtocol(addr)
 
     def startFactory(self) -> None:
-        """No log file, and no clock for it."""
+        """It listens: the page's plots begin. (No log file, and no clock for it.)"""
+        self.api.history.start(self.reactor)
 
-    stopFactory = startFactory
+    def stopFactory(self) -> None:
+        """It does not any more."""
+        self.api.history.stop()
 
     def log(self, request: Request) -> None:
         """Nothing."""
 
     def stop(self) -> None:
-        """End all connections."""
+        """End all connections, and the plots."""
+        self.api.history.stop()
         for connection in list(self.connections):
             connection.transport.abortConnection()
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import twisted
 from vegurtx import __version__
+from vegurtx.ops.live import snapshot
 from vegurtx.ops.metrics.census import census
 from vegurtx.ops.metrics.families import Family
 from vegurtx.ops.metrics.sources import Metrics
@@ -40,10 +41,19 @@ class Program(Protocol):
     def process(self) -> Any:
         """What runs, and since when: a dict."""
 
+    def live(self) -> Any:
+        """What the admin page shows: what `vegurtx.ops.live.snapshot` returns."""
+
     def reload(self) -> Any:
         """Read files again; a list of what was wrong with them, a line each.
 
         :raises LookupError: there are none.
+        """
+
+    def drain(self) -> Any:
+        """Begin to end, as on SIGTERM: no more clients, and running requests are finished.
+
+        :raises LookupError: that cannot be done from here, or it ends already.
         """
 
     def set_replica_state(self, service: str, key: str, state: str) -> Any:
@@ -61,6 +71,7 @@ class LocalProgram:
     :param balancer: the router, where it is a `Balancer`.
     :param reload: reads the configuration again, and returns what was wrong with it; `None`: there is nothing to read.
     :param listening: whether the proxy listens by now.
+    :param drain: begins the program's end; `None`: that is for others to say.
     """
 
     def __init__(
@@ -71,12 +82,14 @@ class LocalProgram:
         balancer: Any = None,
         reload: Callable[[], list[str]] | None = None,
         listening: Callable[[], bool] = lambda: True,
+        drain: Callable[[], object] | None = None,
     ) -> None:
         self._factory = factory
         self._metrics = metrics
         self._balancer = balancer
         self._reload = reload
         self._listening = listening
+        self._drain = drain
         self._started_at = factory.wall()
         self._started = factory.seconds()
 
@@ -125,17 +138,44 @@ class LocalProgram:
             "settings": self._settings(),
         }
 
+    def live(self) -> dict[str, Any]:
+        """See `Program`."""
+        recent = getattr(self._factory.observer, "recent", None)
+        return snapshot(self._factory, self._metrics.traffic, recent=recent, balancer=self._balancer)
+
     def reload(self) -> list[str]:
         """See `Program`."""
         if self._reload is None:
             raise LookupError("there is nothing that could be read again")
         return list(self._reload())
 
+    def drain(self) -> None:
+        """See `Program`."""
+        if self._drain is None:
+            raise LookupError("whoever has started this program has to end it")
+        if self._factory.draining:
+            raise LookupError("it drains already")
+        self._drain()
+
+    def controlled_by(
+        self, reload: Callable[[], list[str]] | None, drain: Callable[[], object] | None
+    ) -> None:
+        """Whoever runs this program can do these things better; see the constructor."""
+        self._reload = reload or self._reload
+        self._drain = drain
+
     def set_replica_state(self, service: str, key: str, state: str) -> None:
         """See `Program`."""
         if self._balancer is None:
             raise KeyError(service)
         self._balancer.set_replica_state(service, key, state)
+
+    def replica_states(self) -> dict[tuple[str, str], str]:
+        """``(service, replica's key) → state``, as `set_replica_state` has set it."""
+        if self._balancer is None:
+            return {}
+        services = self._balancer.services.items()
+        return {(name, each.key): each.admin for name, service in services for each in service.replicas}
 
 
 def without_secrets(value: Any) -> Any:

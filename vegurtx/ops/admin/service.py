@@ -11,12 +11,16 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 
 from vegurtx.net.binding import address_text, bound_socket, bound_unix_socket, remove_unix_socket
-from vegurtx.net.endpoints import tcp_server
+from vegurtx.net.endpoints import pause_accepting, resume_accepting, tcp_server
 from vegurtx.ops.admin.api import AdminApi
 from vegurtx.ops.admin.http_server import MOST_CONNECTIONS, AdminFactory
 
 _log = Logger()
 
+#: seconds that requests have to be answered when another program is to follow: a bit more than workers have
+REST_LIMIT = 3.0
+#: seconds between two looks
+_LOOK = 0.05
 #: of a UNIX socket: its owner's alone
 _MODE = 0o600
 
@@ -75,6 +79,30 @@ class AdminService(Service):
         endpoint = tcp_server(self._reactor, 0, backlog=MOST_CONNECTIONS, sock=self._bound.sock)
         listening: Deferred[Any] = endpoint.listen(self._factory)
         listening.addCallbacks(self._listens, self._failed)
+
+    def rest(self) -> Deferred[None]:
+        """Leave new clients in the backlog, for the program that follows, and answer those who have asked.
+
+        Fires when they have their answers, or after `REST_LIMIT`. `resume` goes on.
+        """
+        if self.port is not None:
+            pause_accepting(self.port)
+        rested: Deferred[None] = Deferred()
+        self._look_whether_rested(rested, self._reactor.seconds() + REST_LIMIT, True)
+        return rested
+
+    def _look_whether_rested(self, rested: Deferred[None], deadline: float, first: bool) -> None:
+        # The first time, a request may be on its way on a connection that has just been accepted.
+        busy = first or any(connection.requests for connection in self._factory.connections)
+        if busy and self._reactor.seconds() < deadline:
+            self._reactor.callLater(_LOOK, self._look_whether_rested, rested, deadline, False)
+        else:
+            rested.callback(None)
+
+    def resume(self) -> None:
+        """Take clients again."""
+        if self.port is not None:
+            resume_accepting(self.port)
 
     def _listens(self, port: Any) -> None:
         self.port = port

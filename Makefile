@@ -11,22 +11,32 @@ CASES ?=
 PEERS ?=
 ROUNDS ?= 5
 SECONDS ?= 2
+# Of the soak: how long, how many conversations a second, single or workers; the same SEED makes the same ones.
+MINUTES ?= 10
+RATE ?= 15
+MODE ?= single
+SEED ?=
 
 # An ordinary `pip install -e .` hides the plugin from twistd.
 EDITABLE = --config-settings editable_mode=compat
 
-.PHONY: help demo test test-slow check format bench bench-quick bench-publish bench-wire docs-performance docs-behaviour docs-errors docs-settings docs-config clean
+.PHONY: help demo test test-slow soak check format bench bench-quick bench-publish bench-wire fuzz docs-performance docs-behaviour docs-errors docs-settings docs-config docs docs-screens docs-linkcheck clean
 
 help:
 	@echo "make demo           two demo back-ends and the proxy before them, on 8080"
 	@echo "make test           all tests but the slow ones, on both reactors (TESTS=tests/net, JOBS=2)"
 	@echo "make test-slow      the slow tests: gigabytes, load, the built wheel"
+	@echo "make soak           hours of mixed load on the real program (MINUTES=10, RATE=15, MODE=single|workers, SEED=)"
 	@echo "make check          ruff, mypy, import contracts"
 	@echo "make format         let ruff put files into shape"
 	@echo "make bench          what the proxy costs beside others (CASES=, PEERS=, ROUNDS=5, SECONDS=2)"
 	@echo "make bench-quick    the same for a small GET, about a minute"
 	@echo "make bench-publish  put the last run's results into docs/performance.md"
 	@echo "make bench-wire     what reading and writing heads costs"
+	@echo "make fuzz           all fuzz targets in turn (SECONDS=60 for all together, or RUNS=, TARGETS=)"
+	@echo "make docs           the documents as a site, into build/docs/html"
+	@echo "make docs-linkcheck whether the documents' links lead anywhere; it needs the network"
+	@echo "make docs-screens   take the admin page's screens anew, three minutes"
 	@echo "make docs-behaviour which tests hold which rule, into docs/behaviour.md"
 	@echo "make docs-errors    write docs/errors.md from the reasons table"
 	@echo "make docs-settings  write docs/settings.md from the settings' definition"
@@ -61,6 +71,9 @@ test-slow: $(VENV)/.develops
 	VEGURTX_TEST_REACTOR=epoll $(BIN)/python -m pytest -q -m slow $(TESTS)
 	VEGURTX_TEST_REACTOR=uvloop $(BIN)/python -m pytest -q -m slow $(TESTS)
 
+soak: $(VENV)/.develops
+	$(BIN)/python -m soak --minutes $(MINUTES) --rate $(RATE) --mode $(MODE) $(if $(SEED),--seed $(SEED))
+
 check: $(VENV)/.develops
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -83,6 +96,32 @@ bench-publish: $(VENV)/.develops
 
 bench-wire: $(VENV)/.develops
 	$(BIN)/python benchmarks/bench_wire.py
+
+$(VENV)/.documents: setup.py pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet $(EDITABLE) -e ".[docs]"
+	@touch $@ $(VENV)/.runs
+
+# Warnings are errors, a name that leads nowhere is a warning; all of them are said.
+docs: $(VENV)/.documents
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -b html docs build/docs/html
+	@echo "build/docs/html/index.html"
+
+docs-linkcheck: $(VENV)/.documents
+	$(BIN)/python -m sphinx --keep-going --quiet -b linkcheck docs build/docs/linkcheck
+
+docs-screens: $(VENV)/.develops
+	$(BIN)/python docs/screens/make.py
+
+$(VENV)/.fuzzes: setup.py pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet $(EDITABLE) -e ".[test,fuzz]"
+	@touch $@
+
+# `make fuzz` alone takes a minute, whatever a benchmark's SECONDS are.
+fuzz: SECONDS = 60
+fuzz: RUNS ?= 0
+fuzz: TARGETS ?=
+fuzz: $(VENV)/.fuzzes
+	$(BIN)/python -m fuzz --seconds $(SECONDS) --runs $(RUNS) $(TARGETS)
 
 docs-settings: $(VENV)/.runs
 	$(BIN)/python -m vegurtx settings-docs > docs/settings.md.new

@@ -230,8 +230,10 @@ class Names(LogCase):
         self.assertEqual(self.said()["dyno"], "x" * 200)
         log = proxy.factory.observer
         for number in range(5000):
-            log._encoded(str(number))
+            log.named(str(number))
+        log.named("y" * 1_000_000)
         self.assertLessEqual(len(log._names), 1024)
+        self.assertLessEqual(max(map(len, log._names)), 200)
 
 
 class _Connection:

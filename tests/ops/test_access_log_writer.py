@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -17,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from vegurtx.ops.access_log import LineWriter
 from vegurtx.ops.access_log.file import LogFile
-from vegurtx.ops.access_log.writer import BATCH, FLUSH_INTERVAL
+from vegurtx.ops.access_log.writer import BATCH, FLUSH_INTERVAL, PIECE
 
 PATIENCE = 20.0
 
@@ -89,15 +90,28 @@ class Batches(WriterCase):
     """When lines are handed on."""
 
     def test_by_number(self) -> None:
-        """A batch is full."""
+        """Enough lines are joined, and wait on; they count as lines from then on."""
         writer, gate = self.gated()
         for number in range(BATCH - 1):
             writer.write(b"%d\n" % number)
-        self.assertFalse(gate.reached.is_set())
-        self.assertEqual(len(writer.batch), BATCH - 1)
+        self.assertEqual((len(writer.batch), writer.lines), (BATCH - 1, 0))
         writer.write(b"last\n")
-        self.assertTrue(gate.reached.wait(PATIENCE))
         self.assertEqual((writer.batch, writer.lines), ([], BATCH))
+        self.assertFalse(gate.reached.is_set())
+        self.clock.advance(FLUSH_INTERVAL)
+        self.assertTrue(gate.reached.wait(PATIENCE))
+        gate.open.set()
+        writer.close()
+        self.assertEqual(gate.data.split(), [b"%d" % number for number in range(BATCH - 1)] + [b"last"])
+
+    def test_by_size(self) -> None:
+        """When a piece is full, the thread has it at once."""
+        writer, gate = self.gated()
+        line = b"x" * (PIECE // BATCH) + b"\n"
+        for _ in range(BATCH):
+            writer.write(line)
+        self.assertTrue(gate.reached.wait(PATIENCE))
+        self.assertEqual((writer.batch, writer.lines, writer.dropped), ([], BATCH, 0))
 
     def test_by_time(self) -> None:
         """A single line waits for half a second; then there is no timer any more."""
@@ -273,6 +287,52 @@ class Files(WriterCase):
         writer.close()
         self.assertEqual((writer.dropped_file, writer.lines), (2 * BATCH, 2 * BATCH))
         self.assertIn("No space left", writer.problem)
+
+    def test_removed(self) -> None:
+        """A file that somebody has removed is made again; where that cannot be, its lines are counted as lost."""
+        folder = self.folder() / "logs"
+        folder.mkdir()
+        path = folder / "a.log"
+        file = LogFile(str(path))
+        file.append(b"1\n")
+        path.unlink()
+        file.append(b"2\n")
+        self.assertEqual(path.read_bytes(), b"2\n")
+        path.unlink()
+        folder.rmdir()
+        with self.assertRaises(FileNotFoundError):
+            file.append(b"3\n")
+        self.assertEqual(file.written, 0)
+        folder.mkdir()
+        file.append(b"4\n")
+        file.close()
+        self.assertEqual(path.read_bytes(), b"4\n")
+
+    def test_pipe_without_a_reader(self) -> None:
+        """Neither its opening nor its lines wait for one; when one is there, it gets what follows."""
+        path = self.folder() / "pipe"
+        os.mkfifo(path)
+        file = LogFile(str(path))
+        with self.assertRaisesRegex(OSError, "Nobody reads from the pipe"):
+            file.append(b"1\n")
+        self.assertEqual(file.written, 0)
+        for line in (b"2\n", b"4\n"):
+            reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            file.append(line)
+            self.assertEqual(os.read(reader, 100), line)
+            os.close(reader)
+            with self.assertRaises(BrokenPipeError):
+                file.append(b"3\n")
+        file.reopen()
+        file.close()
+
+    def test_socket(self) -> None:
+        """A UNIX socket is no file to write to, and no pipe that may get a reader."""
+        path = self.folder() / "socket"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            with self.assertRaises(OSError):
+                LogFile(str(path))
 
     def test_torn_line(self) -> None:
         """What a full disk has left of a line does not join the next one."""

@@ -119,7 +119,7 @@ class Options(SynchronousTestCase):
         wanted: list[tuple[dict[str, Any], str]] = [
             ({}, "NoneType"),
             (log, "AccessLog"),
-            (api, "Traffic"),
+            (api, "Recorder"),
             ({**log, **api}, "Recorder"),
         ]
         for asked, kind in wanted:

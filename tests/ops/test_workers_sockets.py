@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from vegurtx.listeners import Kind, ListenerSpec, bind
-from vegurtx.net.binding import bound_socket
+from vegurtx.net.binding import bound_socket, bound_unix_socket
 from vegurtx.ops.workers.assignment import Assignment
 from vegurtx.ops.workers.sockets import SharedListener, Unshareable, bind_shared, descriptors_of
 from vegurtx.ops.workers.succession import Succession, succession
@@ -147,6 +147,7 @@ class Handing(SynchronousTestCase):
             secret = b"\x00secret"
             listeners = self.listeners
             workers: list[Any] = []
+            replica_states = {("one", "http://a"): "maint"}
 
         environment = Succession.of(Supervisor(), "/run/pid").leave()  # type: ignore[arg-type]
         self.patch(os, "environ", {**os.environ, **environment})
@@ -159,6 +160,7 @@ class Handing(SynchronousTestCase):
         """All is there again; nothing of it is inherited by others."""
         found = self.left()
         self.assertEqual((found.secret, found.pid_file), (b"\x00secret", "/run/pid"))
+        self.assertEqual(found.replica_states, [["one", "http://a", "maint"]])
         numbers = [sock.fileno() for each in self.listeners for sock in each.sockets]
         self.assertEqual(found.descriptors, numbers)
         self.assertFalse(any(os.get_inheritable(number) for number in numbers))
@@ -177,6 +179,20 @@ class Handing(SynchronousTestCase):
         self.assertEqual([mine[index].sockets[0].getsockname() for index in (0, 1)], [names[2], names[0]])
         self.assertRaises(ConnectionRefusedError, socket.create_connection, names[1])
 
+    def test_admin_socket(self) -> None:
+        """The admin API's socket is there again where its address is the same; else it is closed, its file removed."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder, "admin"))
+            for wanted, there in ((["", None, path], True), (["", None, path + "2"], False), ([], False)):
+                sock = bound_unix_socket(path, 5)
+                succession = Succession(b"", admin=(["", None, path], sock.detach(), path))
+                self.assertEqual(len(succession.descriptors), 1)
+                found = succession.admin_socket(wanted)
+                self.assertEqual((found is not None, Path(path).exists()), (there, there))
+                if found is not None:
+                    self.assertEqual(found[1], path)
+                    found[0].close()
+
     def test_of_another_process(self) -> None:
         """What was left to another process is nothing to us."""
         self.assertIs(succession(), None)
@@ -187,6 +203,7 @@ class Handing(SynchronousTestCase):
             secret = b""
             listeners: list[Any] = []
             workers: list[Any] = []
+            replica_states: dict[Any, str] = {}
 
         environment = Succession.of(Supervisor(), "").leave()  # type: ignore[arg-type]
         self.patch(os, "getpid", lambda: pid)

@@ -36,9 +36,10 @@ def _proxy(arguments: Sequence[str]) -> None:
     service = makeService(options)
     from twisted.internet import reactor
 
-    from vegurtx.cli.run import run, start_logging
+    from vegurtx.cli.log_options import begin_logging
+    from vegurtx.cli.run import run
 
-    start_logging()
+    begin_logging(options.log, access_log=options.operations.log_path)
     run(service, reactor)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from vegurtx.ops.access_log import FORMATS, AccessLog, LineWriter
 from vegurtx.ops.access_log.file import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
-    from vegurtx.ops.admin import AdminService
+    from vegurtx.ops.admin import AdminService, Bound, LocalProgram
 
 DEFAULT_FORMAT = "router"
 NO_LOG = "none"
@@ -69,11 +69,22 @@ class OpsSpec:
     admin_port: int | None = None
     admin_path: str | None = None
     token: bytes | None = None
+    #: whether the numbers are for a supervisor, who has the admin API
+    reporting: bool = False
 
     @property
     def administered(self) -> bool:
         """Whether there is an admin API."""
         return self.admin_port is not None or self.admin_path is not None
+
+    @property
+    def admin_key(self) -> list[Any]:
+        """What tells one address of the admin API from another; empty: there is none."""
+        return [self.admin_interface, self.admin_port, self.admin_path] if self.administered else []
+
+    def of_worker(self) -> OpsSpec:
+        """What a worker makes of it: it tells the supervisor what the supervisor tells others."""
+        return replace(self, admin_port=None, admin_path=None, token=None, reporting=self.administered)
 
 
 def ops_spec(options: Any) -> OpsSpec:
@@ -142,13 +153,20 @@ class Operations(Service):
 
     :param writer: the access log's.
     :param admin: the admin API's.
+    :param program: what the admin API, or a supervisor, asks.
     """
 
     name = "vegurtx operations"
 
-    def __init__(self, writer: LineWriter | None, admin: AdminService | None) -> None:
+    def __init__(
+        self,
+        writer: LineWriter | None,
+        admin: AdminService | None = None,
+        program: LocalProgram | None = None,
+    ) -> None:
         self.writer = writer
         self.admin = admin
+        self.program = program
 
     def startService(self) -> None:
         """Serve the admin API."""
@@ -192,9 +210,7 @@ def build_operations(
     writer = log = None
     bound = None
     if spec.administered:
-        from vegurtx.ops.admin import bind_admin
-
-        bound = bind_admin(spec.admin_interface, spec.admin_port or 0, spec.admin_path)
+        bound = bind_admin_of(spec)
     try:
         if spec.log_path is not None:
             writer = LineWriter(spec.log_path, reactor)
@@ -203,19 +219,37 @@ def build_operations(
         if bound is not None:
             bound.close()
         raise
-    if bound is None:
+    if bound is None and not spec.reporting:
         factory.observer = log
-        return Operations(writer, None)
+        return Operations(writer)
 
     # A web server and a metrics library: who has no use for them need not load them.
-    from vegurtx.ops.admin import Access, AdminApi, AdminService, LocalProgram
+    from vegurtx.ops.admin.program import LocalProgram
     from vegurtx.ops.metrics import Metrics, Traffic
     from vegurtx.ops.recorder import Recorder
 
     traffic = Traffic()
-    factory.observer = traffic if log is None else Recorder(log, traffic)
+    factory.observer = Recorder(log, traffic)
     metrics = Metrics(factory, traffic, balancer=balancer, reloader=reloader, log_writer=writer)
     if reload is None and reloader is not None:
         reload = reloader.reload
     program = LocalProgram(factory, metrics, balancer=balancer, reload=reload, listening=listening)
-    return Operations(writer, AdminService(AdminApi(program, Access(spec.token)), bound, reactor))
+    admin = None if bound is None else admin_service(program, spec, bound, reactor)
+    return Operations(writer, admin, program)
+
+
+def bind_admin_of(spec: OpsSpec) -> Bound:
+    """The socket of the admin API that `spec` asks for.
+
+    :raises CannotListenError: its address is in use, not ours, or not an address.
+    """
+    from vegurtx.ops.admin import bind_admin
+
+    return bind_admin(spec.admin_interface, spec.admin_port or 0, spec.admin_path)
+
+
+def admin_service(program: Any, spec: OpsSpec, bound: Bound, reactor: Any) -> AdminService:
+    """The admin API about `program`, for whom `spec` lets in, on `bound`."""
+    from vegurtx.ops.admin import Access, AdminApi, AdminService
+
+    return AdminService(AdminApi(program, Access(spec.token)), bound, reactor)

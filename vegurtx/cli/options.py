@@ -16,6 +16,8 @@ from twisted.python import usage
 from vegurtx.cli.dotted import LoadError
 from vegurtx.cli.invocation import Invocation, worker_count
 from vegurtx.cli.listener_options import PARAMETERS, listener_specs
+from vegurtx.cli.log_options import PARAMETERS as LOG_PARAMETERS
+from vegurtx.cli.log_options import LogSpec, log_spec, log_under_twistd
 from vegurtx.cli.middlewares import load_middlewares
 from vegurtx.cli.misuse import StrictOptions
 from vegurtx.cli.ops_options import PARAMETERS as OPS_PARAMETERS
@@ -23,6 +25,9 @@ from vegurtx.cli.ops_options import OpsSpec, ops_spec
 from vegurtx.cli.reactor import install_fastest_reactor, install_named_reactor
 from vegurtx.cli.router import load_router
 from vegurtx.cli.settings_docs import default_text
+from vegurtx.cli.tracing_options import FLAGS as TRACING_FLAGS
+from vegurtx.cli.tracing_options import PARAMETERS as TRACING_PARAMETERS
+from vegurtx.cli.tracing_options import TracingSpec, tracing_spec
 from vegurtx.listeners import ListenerSpec
 from vegurtx.settings import Entry, Given, Settings, SettingsError, from_environment
 
@@ -65,6 +70,8 @@ class Options(StrictOptions):
             "Without it, one process and no supervisor.",
         ],
         *OPS_PARAMETERS,
+        *LOG_PARAMETERS,
+        *TRACING_PARAMETERS,
         *map(_setting_parameter, _ENTRIES),
     ]
     optFlags = [
@@ -74,6 +81,7 @@ class Options(StrictOptions):
             "Say what is wrong with the file, a line for each problem, and exit: 0, if nothing.",
         ],
         ["watch-config", None, "Read the file again when it changes, as on SIGHUP."],
+        *TRACING_FLAGS,
     ]
 
     settings: Settings
@@ -90,6 +98,10 @@ class Options(StrictOptions):
     workers: int | None = None
     #: the access log and the admin API
     operations: OpsSpec
+    #: the proxy's own log
+    log: LogSpec
+    #: whether requests become parts of traces, and whether these are exported
+    tracing: TracingSpec
     #: signs the balancer's sticky cookies; None: it makes one
     secret: bytes | None = None
     invocation: Invocation
@@ -134,12 +146,10 @@ class Options(StrictOptions):
         self.balances = not named
         self.workers = worker_count(self["workers"])
         self.operations = ops_spec(self)
-        if self.workers is not None and self.operations.administered:
-            raise usage.UsageError(
-                "--admin-port tells of one process; it cannot be combined with --workers yet"
-            )
+        self.log = log_spec(self, self.parent)
         # Before a line of the user's modules runs: they may import the global reactor, and that installs one.
         self.choose_reactor()
+        self.tracing = tracing_spec(self)
         try:
             config = self._read_config()
             if self["check-config"]:
@@ -150,6 +160,7 @@ class Options(StrictOptions):
             raise usage.UsageError(str(problem)) from None
         if self.workers is not None:
             self.invocation.prepare(self.listeners)
+        log_under_twistd(self.log, self.parent, access_log=self.operations.log_path)
 
     def choose_reactor(self) -> None:
         """Install the fastest reactor, unless twistd's --reactor has installed another."""

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from vegurtx.cli.hangup import on_signal
 from vegurtx.cli.misuse import misuse, not_listening
-from vegurtx.cli.run import stop_on_signals
+from vegurtx.cli.run import stop, stop_on_signals
 from vegurtx.net.certificates import CertificateError
 from vegurtx.service import ProxyService
 
@@ -37,7 +37,7 @@ class Program(Service):
     :param balancer: the router, where a configuration file has made it: it has ``start`` and ``stop``.
     :param reloader: reads that file again: it has ``reload``, ``watch`` and ``stop``.
     :param watch: whether the file is looked at now and then.
-    :param operations: the access log and the admin API; has ``reopen``.
+    :param operations: the access log and the admin API (see `vegurtx.cli.ops_options.Operations`).
     """
 
     name = "vegurtx"
@@ -63,6 +63,8 @@ class Program(Service):
         self._draining: Deferred[None] | None = None
         self._hard_stop: Any = None
         self._hurried = False
+        if operations is not None and operations.program is not None:
+            operations.program.controlled_by(self.reload_files, lambda: stop(reactor))
 
     def startService(self) -> None:
         """Start the balancer, then listen, and hear SIGHUP from now on.
@@ -167,19 +169,33 @@ class Program(Service):
 
     def reload(self) -> None:
         """Read certificates and configuration file again. What cannot be used changes nothing, and is logged."""
+        if self.operations is not None:
+            self.operations.reopen()
+        try:
+            self.reload_files()
+        except LookupError:
+            _log.info("SIGHUP: there are no certificates and no services to read again")
+
+    def reload_files(self) -> list[str]:
+        """As `reload`, but for the logs; returns what cannot be used, a line each.
+
+        :raises LookupError: there are no such files.
+        """
+        problems: list[str] = []
         certificates = self.proxy.certificates
         for each in certificates:
             try:
                 each.reload()
             except CertificateError as problem:
+                problems.append(str(problem))
                 _log.error("{problem}; the certificates in force stay as they were", problem=problem)
             else:
                 _log.info("{certificates}: loaded", certificates=each)
-        if self.operations is not None:
-            self.operations.reopen()
         for line in self.proxy.factory.client.reload_tls():
+            problems.append(line)
             _log.error("{problem}; what was read of it before stays in force", problem=line)
         if self.reloader is not None:
-            self.reloader.reload()
-        if not certificates and self.reloader is None:
-            _log.info("SIGHUP: there are no certificates and no services to read again")
+            problems += self.reloader.reload() or ()
+        if not certificates and self.reloader is None and not problems:
+            raise LookupError("there is nothing that could be read again")
+        return problems

@@ -1,27 +1,89 @@
 """``--workers``: the service that supervises worker processes in place of a proxy, and hears signals for them.
 
-SIGHUP: all workers read files again. SIGUSR2: this program is replaced (see `Upgrade`). SIGTERM, SIGINT: all drain.
+SIGHUP: all workers read files again. SIGUSR1: all open their logs again. SIGUSR2: this program is replaced (see
+`Upgrade`). SIGTERM, SIGINT: all drain. With ``--admin-port`` the admin API is here, and speaks for all workers.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
 from vegurtx.cli.hangup import on_signal
 from vegurtx.cli.misuse import misuse
+from vegurtx.cli.ops_options import OpsSpec, admin_service, bind_admin_of
 from vegurtx.cli.options import Options
-from vegurtx.cli.run import stop_on_signals
+from vegurtx.cli.run import stop, stop_on_signals
 from vegurtx.cli.upgrade import Upgrade, hear_again
+from vegurtx.ops.access_log.file import STANDARD_OUTPUT
 from vegurtx.ops.workers.assignment import too_many
 from vegurtx.ops.workers.sockets import Unshareable, bind_shared, descriptors_of
+from vegurtx.ops.workers.succession import Succession
 from vegurtx.ops.workers.supervisor import Supervisor
 from vegurtx.ops.workers.worker import Command
+
+if TYPE_CHECKING:
+    from vegurtx.ops.admin import Bound
+    from vegurtx.ops.workers.ended import Ended
+
+
+class Administration:
+    """The admin API of the whole program.
+
+    :param options: what was asked for.
+    :param bound: its socket.
+    :param ended: what workers that have gone have counted.
+    """
+
+    def __init__(
+        self, supervisor: Supervisor, options: Options, bound: Bound, ended: Ended, reactor: Any
+    ) -> None:
+        from vegurtx.ops.admin.whole import WholeProgram
+        from vegurtx.ops.workers.reports import Reports
+
+        self.bound = bound
+        self._key = options.operations.admin_key
+        self._reports = Reports(reactor, lambda: supervisor.workers, ended)
+        supervisor.has_gone = self._reports.has_gone
+        program = WholeProgram(
+            supervisor,
+            self._reports,
+            reactor,
+            settings=options.settings,
+            drain=lambda: stop(reactor),
+            wall=time.time,
+        )
+        self._service = admin_service(program, options.operations, bound, reactor)
+
+    def start(self) -> None:
+        """Serve, and ask the workers now and then."""
+        self._reports.start()
+        self._service.startService()
+
+    def stop(self) -> Deferred[Any]:
+        """End it."""
+        self._reports.stop()
+        return self._service.stopService()
+
+    def rest(self) -> Deferred[None]:
+        """Answer who has asked, and take no more clients until `resume`."""
+        return self._service.rest()
+
+    def resume(self) -> None:
+        """Take clients again."""
+        self._service.resume()
+
+    def leave(self, state: Succession) -> None:
+        """The next program of this process gets the socket, and the counts."""
+        state.admin = self._key, self.bound.sock.fileno(), self.bound.path
+        state.ended = self._reports.ended.message()
 
 
 class Supervision(Service):
@@ -30,15 +92,27 @@ class Supervision(Service):
     :param supervisor: not started yet.
     :param upgrade: what SIGUSR2 does.
     :param pid_file: is removed in the end; empty: there is none, or somebody else does that.
+    :param administration: the admin API; `None`: there is none.
+    :param logs: whether workers have logs that can be opened again.
     """
 
     name = "vegurtx"
 
-    def __init__(self, supervisor: Supervisor, reactor: Any, upgrade: Upgrade, pid_file: str = "") -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        reactor: Any,
+        upgrade: Upgrade,
+        pid_file: str = "",
+        administration: Administration | None = None,
+        logs: bool = False,
+    ) -> None:
         self.supervisor = supervisor
         self._reactor = reactor
         self._upgrade = upgrade
         self._pid_file = pid_file
+        self._administration = administration
+        self._logs = logs
 
     def startService(self) -> None:
         """Hear signals, and start the workers."""
@@ -49,11 +123,16 @@ class Supervision(Service):
         reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
-        on_signal(signal.SIGHUP, self._reactor, self.supervisor.reload)
-        signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._upgrade.request))
+        reactor, supervisor = self._reactor, self.supervisor
+        on_signal(signal.SIGHUP, reactor, lambda: supervisor.tell("reload"))
+        if self._logs or signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:  # else twistd's, for its own log
+            on_signal(signal.SIGUSR1, reactor, lambda: supervisor.tell("reopen"))
+        on_signal(signal.SIGUSR2, reactor, self._upgrade.request)
         hear_again()
         if self.running:
-            self.supervisor.start()
+            supervisor.start()
+            if self._administration is not None:
+                self._administration.start()
 
     def stopService(self) -> Deferred[Any]:
         """Let all workers drain; the Deferred fires when they have ended."""
@@ -64,10 +143,11 @@ class Supervision(Service):
         """Nobody wants to wait for the workers' clients."""
         self.supervisor.at_once()
 
-    def _stopped(self, _: object) -> None:
+    def _stopped(self, _: object) -> Any:
         if self._pid_file:
             with contextlib.suppress(OSError):
                 os.unlink(self._pid_file)
+        return None if self._administration is None else self._administration.stop()
 
 
 def supervision_of(options: Options, reactor: Any) -> Supervision:
@@ -91,6 +171,7 @@ def supervision_of(options: Options, reactor: Any) -> Supervision:
         misuse(str(problem))
     if too_many(len(descriptors_of(listeners, 0, workers)[1])):
         misuse("--workers: there are too many listeners")
+    log_file_can_be_had(options.operations)
     supervisor = Supervisor(
         reactor,
         listeners,
@@ -100,6 +181,48 @@ def supervision_of(options: Options, reactor: Any) -> Supervision:
         hard_stop_after=options.settings.hard_stop_after,
         take_output=invocation.is_twistd,
     )
+    administration = _administration(options, supervisor, before, reactor)
     if before is not None:
-        supervisor.adopt(before.former_workers())
-    return Supervision(supervisor, reactor, Upgrade(reactor, supervisor, invocation), invocation.pid_file)
+        supervisor.replica_states = {(service, key): state for service, key, state in before.replica_states}
+        supervisor.adopt(before.former_workers(), before.last_reports())
+    return Supervision(
+        supervisor,
+        reactor,
+        Upgrade(reactor, supervisor, invocation, administration),
+        invocation.pid_file,
+        administration,
+        options.operations.log_path is not None,
+    )
+
+
+def _administration(
+    options: Options, supervisor: Supervisor, before: Succession | None, reactor: Any
+) -> Administration | None:
+    """The admin API, where it is asked for; on the socket that a former program had, where it is at the same place."""
+    spec = options.operations
+    inherited = before.admin_socket(spec.admin_key) if before is not None else None
+    if not spec.administered:
+        return None
+    from vegurtx.ops.admin import Bound
+    from vegurtx.ops.workers.ended import Ended
+
+    bound = bind_admin_of(spec) if inherited is None else Bound(*inherited)
+    ended = Ended() if before is None or before.ended is None else Ended.of(before.ended)
+    return Administration(supervisor, options, bound, ended, reactor)
+
+
+def log_file_can_be_had(spec: OpsSpec) -> None:
+    """The access log is opened by the workers; that it cannot be is told now, while somebody looks.
+
+    :raises SystemExit: it cannot; after a line on standard error.
+    """
+    path = spec.log_path
+    if path is None or path == STANDARD_OUTPUT:
+        return
+    if os.path.isdir(path):
+        misuse(f"--access-log: {path}: {os.strerror(errno.EISDIR)}")
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        misuse(f"--access-log: {path}: {os.strerror(errno.ENOENT)}")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        misuse(f"--access-log: {path}: {os.strerror(errno.EACCES)}")

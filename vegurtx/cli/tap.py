@@ -12,6 +12,7 @@ from vegurtx.cli.misuse import cannot_listen, misuse
 from vegurtx.cli.ops_options import Operations, build_operations
 from vegurtx.cli.options import Options
 from vegurtx.cli.program import Program
+from vegurtx.cli.tracing_options import traced
 from vegurtx.listeners import Listener, bind_all
 from vegurtx.net.certificates import CertificateError
 from vegurtx.net.endpoint_strings import EndpointError
@@ -47,7 +48,8 @@ def makeService(options: Options) -> Any:
 
 def program_of(options: Options, listeners: Sequence[Listener], reactor: Any) -> Program:
     """The proxy that `options` describe, on `listeners`."""
-    factory = ProxyFactory(options.router, options.settings, options.middlewares, reactor=reactor)
+    router = traced(options.router, options.tracing, reactor)
+    factory = ProxyFactory(router, options.settings, options.middlewares, reactor=reactor)
     reloader = None
     if options.balances:
         from vegurtx.balance.reload import Reloader

@@ -30,7 +30,7 @@ _SETTLING = 0.05
 #: lines of what the check says that are logged
 _WORDS = 20
 #: not delivered while one program has gone and the other is not there yet: they would end the process
-_HELD_BACK = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+_HELD_BACK = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Upgrade:
@@ -38,26 +38,37 @@ class Upgrade:
 
     :param supervisor: what is handed on.
     :param invocation: the command, which is run again.
+    :param estate: what else there is to be handed on; `None`: nothing. Its ``rest()`` returns a Deferred that fires
+        when it can be, ``leave(succession)`` adds it, and ``resume()`` goes on where all was in vain.
     """
 
-    def __init__(self, reactor: Any, supervisor: Supervisor, invocation: Invocation) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        supervisor: Supervisor,
+        invocation: Invocation,
+        estate: Any = None,
+    ) -> None:
         self._reactor = reactor
         self._supervisor = supervisor
         self._invocation = invocation
+        self._estate = estate
         self._check: Process | None = None
         self._limit: Any = None
         self._said: list[str] = []
         self._waiting = False
 
     def request(self) -> None:
-        """Replace the program, as soon as the workers are ready. Asked while it is under way, it is done once."""
+        """Replace the program, as soon as the workers are ready, or do not come up: that may be what the new program is
+        for. Asked while it is under way, it is done once.
+        """
         if self._waiting or self._check is not None or self._supervisor.stopping:
             return
         if self._invocation.is_twistd and self._invocation.twistd["chroot"]:
             _log.error("SIGUSR2: not with --chroot; the running program stays")
             return
         self._waiting = True
-        self._supervisor.when_ready(self._begin_check)
+        self._supervisor.when_settled(self._begin_check)
 
     def _begin_check(self) -> None:
         self._waiting = False
@@ -95,19 +106,27 @@ class Upgrade:
             self._waiting = True
             signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
             # What has been heard before is done first: it would be lost with this program.
-            self._reactor.callLater(_SETTLING, self._replace)
+            self._reactor.callLater(_SETTLING, self._settle)
 
     def _refuse(self, why: str) -> None:
         _log.error("SIGUSR2: the running program stays, the new one cannot follow: {why}", why=why)
 
+    def _settle(self) -> None:
+        if self._estate is None:
+            self._replace()
+        else:
+            self._estate.rest().addCallback(lambda _: self._replace())
+
     def _replace(self) -> None:
         self._waiting = False
         if self._supervisor.stopping:
-            hear_again()
+            self._go_on()
             return
         invocation = self._invocation
         pid_file = invocation.present_pid_file()
         state = Succession.of(self._supervisor, pid_file)
+        if self._estate is not None:
+            self._estate.leave(state)
         here = os.getcwd()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -117,8 +136,14 @@ class Upgrade:
         except OSError as problem:
             state.keep()
             os.chdir(here)
-            hear_again()
+            self._go_on()
             self._refuse(str(problem))
+
+    def _go_on(self) -> None:
+        """This program stays."""
+        if self._estate is not None:
+            self._estate.resume()
+        hear_again()
 
 
 def hear_again() -> None:

@@ -16,6 +16,10 @@ from vegurtx.interfaces import IObserver
 
 _log = Logger()
 
+#: the event in the middle of a plain request's, and how many items all its events are (see `durations`)
+FIRST_BYTE = "client_first_packet_recv"
+PLAIN_EVENTS = 36
+
 #: seconds: in the queue, for the connect, to the first byte, of the conversation, in all; `None`: not that far
 Durations = tuple[float | None, float | None, float | None, float | None, float]
 
@@ -69,9 +73,9 @@ def durations(events: Sequence[Any]) -> Durations:
     :returns: seconds: from its acceptance to its (last) connect; of that connect, `None` where the connection came from
         the pool; from the request's being sent to the response's first byte; to the end of that conversation; in all.
     """
-    # A plain request's events stand where they always do: its time, its name and its details, and again. This is on
-    # the way of each request, hence the numbers.
-    if len(events) == 36 and events[22] == "service_time" and events[25] == "client_first_packet_recv":
+    # A plain request's events stand where they always do: each has its time, its name and its details. There are twelve
+    # of them, eight before the first byte. This is on the way of each request, hence the numbers.
+    if len(events) == PLAIN_EVENTS and events[25] == FIRST_BYTE:
         accepted, chosen, connected, sent = events[0], events[3], events[9], events[21]
         return (
             chosen - accepted,
@@ -100,7 +104,7 @@ def _durations(events: Sequence[Any]) -> Durations:
                 sent, over = at, None
             else:
                 over = at
-        elif name == "client_first_packet_recv":
+        elif name == FIRST_BYTE:
             first = at
     accepted = events[0]
     pooled = chosen is connected and begin is connected

@@ -13,7 +13,7 @@ from typing import Any
 from vegurtx.ops.access_log.codes import Ending
 from vegurtx.ops.access_log.contract import peer_of
 from vegurtx.ops.access_log.quoting import apache
-from vegurtx.proxy.observing import Durations
+from vegurtx.proxy.observing import Durations, durations
 
 _LINE = b'%b - - [%b] "%b %b HTTP/1.%d" %d %b %b\n'
 _REJECTED = b'%b - - [%b] "-" %d - "-" "-"\n'
@@ -39,15 +39,19 @@ class CombinedFormat:
         """Not in this format."""
         return b""
 
-    def line(
+    def plain(self, exchange: Any, constant: Any, name: bytes, size: int, at: float, service: float) -> bytes:
+        """See `Format`."""
+        return self.other(exchange, constant, name, size, at, durations(exchange.log.events), None)
+
+    def other(
         self,
         exchange: Any,
-        constant: tuple[bytes, bytes],
-        ending: Ending | None,
+        constant: Any,
         name: bytes,
         size: int,
         at: float,
         spans: Durations,
+        ending: Ending | None,
     ) -> bytes:
         """See `Format`."""
         peer, fields = constant

@@ -5,6 +5,7 @@ Used by the writer's thread alone, so it may block. Several processes may have t
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
@@ -17,6 +18,9 @@ STANDARD_OUTPUT = "-"
 class LogFile:
     """A file that lines are appended to.
 
+    A file that somebody has removed is made anew, and a named pipe is opened when somebody reads from it; each `append`
+    looks.
+
     :param path: made where it is not there, for its owner and group to read (0640); ``"-"`` is standard output.
     :raises OSError: it cannot be opened.
     """
@@ -26,16 +30,28 @@ class LogFile:
         #: bytes of the last `append` that were written
         self.written = 0
         self._torn = False  # the last write ended in the middle of a line
-        self._descriptor, self._pipe = self._opened()
+        #: -1: a named pipe that nobody reads from
+        self._descriptor = self._opened()
+        self._pipe = self._regular = False
+        self._look()
 
-    def _opened(self) -> tuple[int, bool]:
+    def _opened(self) -> int:
         if self.path == STANDARD_OUTPUT:
-            descriptor = os.dup(1)  # not sys.stdout: twistd puts its log there
-        else:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
-            descriptor = os.open(self.path, flags, 0o640)
-        mode = os.fstat(descriptor).st_mode
-        return descriptor, stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+            return os.dup(1)  # not sys.stdout: twistd puts its log there
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+        try:
+            # Not to block: a named pipe's first reader may come tomorrow.
+            return os.open(self.path, flags | os.O_NONBLOCK, 0o640)
+        except OSError as problem:
+            if problem.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(self.path).st_mode):
+                return -1
+            raise
+
+    def _look(self) -> None:
+        """See what kind of a file it is."""
+        mode = stat.S_IFIFO if self._descriptor < 0 else os.fstat(self._descriptor).st_mode
+        self._pipe = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        self._regular = stat.S_ISREG(mode)
 
     def reopen(self) -> None:
         """Open the path again; what was open is closed.
@@ -45,9 +61,21 @@ class LogFile:
         if self.path == STANDARD_OUTPUT:
             return
         before = self._descriptor
-        self._descriptor, self._pipe = self._opened()
+        self._descriptor = self._opened()
         self._torn = False
-        os.close(before)
+        self._look()
+        if before >= 0:
+            os.close(before)
+
+    def _make_sure(self) -> None:
+        """What is open can be read by somebody.
+
+        :raises OSError: it cannot.
+        """
+        if self._descriptor < 0 or (self._regular and not os.fstat(self._descriptor).st_nlink):
+            self.reopen()
+            if self._descriptor < 0:
+                raise OSError(errno.ENXIO, "Nobody reads from the pipe")
 
     def append(self, data: bytes) -> None:
         """Append `data`, which is whole lines.
@@ -55,6 +83,7 @@ class LogFile:
         :raises OSError: not all of it could be written; `written` says how much was.
         """
         self.written = 0
+        self._make_sure()
         if self._torn:  # what is there of a line shall not join the next one
             os.write(self._descriptor, b"\n")
             self._torn = False
@@ -77,7 +106,8 @@ class LogFile:
 
     def close(self) -> None:
         """Close it."""
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
 
 def _line_end(data: bytes, begin: int) -> int:

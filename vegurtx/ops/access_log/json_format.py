@@ -13,16 +13,14 @@ from vegurtx.errors import REJECTIONS
 from vegurtx.ops.access_log.codes import DESCRIPTIONS, Ending
 from vegurtx.ops.access_log.contract import Stamp, forwarded_for, host_of, peer_of
 from vegurtx.ops.access_log.quoting import address_of, quoted, quoted_text, unsafe
-from vegurtx.proxy.observing import Durations
+from vegurtx.proxy.observing import Durations, durations
 
 _LINE = (
-    b'{"time":"%b.%03dZ",%b,"method":"%b","path":%b,"request_id":"%b",%b,"service":%b,"backend":%b,'
-    b'"status":%d,"bytes":%d,"bytes_sent":%d,"queue_ms":%b,"connect_ms":%b,"first_byte_ms":%b,"service_ms":%b,'
-    b'"total_ms":%d}\n'
+    b'{"time":"%b",%b,"method":"%b","path":%b,"request_id":"%b",%b,"service":%b,"backend":%b,"status":%d,"bytes":%d,'
+    b'"bytes_sent":%d,"queue_ms":%b,"connect_ms":%b,"first_byte_ms":%b,"service_ms":%b,"total_ms":%d}\n'
 )
 _REJECTED = (
-    b'{"time":"%b.%03dZ","level":"error","code":"%b","desc":%b,"reason":%b,"fwd":%b,"listener":%b,'
-    b'"status":%d}\n'
+    b'{"time":"%b","level":"error","code":"%b","desc":%b,"reason":%b,"fwd":%b,"listener":%b,"status":%d}\n'
 )
 _NULL = b"null"
 _INFO = b'"level":"info"'
@@ -32,7 +30,7 @@ class JsonFormat:
     """See the module's text; `vegurtx.ops.access_log.contract.Format` says what the methods are."""
 
     def __init__(self) -> None:
-        self._stamp = Stamp("%Y-%m-%dT%H:%M:%S")
+        self._stamp = Stamp()
 
     def constant(self, exchange: Any) -> bytes:
         """Everything about the client and its header fields."""
@@ -56,15 +54,19 @@ class JsonFormat:
         """A string; `null` for none."""
         return quoted_text(name) if name else _NULL
 
-    def line(
+    def plain(self, exchange: Any, constant: Any, name: bytes, size: int, at: float, service: float) -> bytes:
+        """See `Format`."""
+        return self.other(exchange, constant, name, size, at, durations(exchange.log.events), None)
+
+    def other(
         self,
         exchange: Any,
-        constant: bytes,
-        ending: Ending | None,
+        constant: Any,
         name: bytes,
         size: int,
         at: float,
         spans: Durations,
+        ending: Ending | None,
     ) -> bytes:
         """See `Format`."""
         head = exchange.head
@@ -73,11 +75,9 @@ class JsonFormat:
         queue, connect, first, service, total = spans
         if connect is None and exchange.phase == "connected":
             connect = 0.0  # from the pool
-        second = int(at)
         stamp = self._stamp
         return _LINE % (
-            stamp.text if second == stamp.second else stamp(second),
-            (at - second) * 1000,  # %d cuts what is behind the point
+            stamp.text if stamp.begin <= at < stamp.end else stamp.at(at).text,
             _INFO if ending is None else _outcome(ending),
             head.method,
             b'"%b"' % target if unsafe(target) is None else quoted(target),
@@ -88,22 +88,20 @@ class JsonFormat:
             request.response_code if ending is None else ending.status,
             size,
             request.sent,
-            _NULL if queue is None else b"%d" % (queue * 1000),
-            _NULL if connect is None else b"%d" % (connect * 1000),
-            _NULL if first is None else b"%d" % (first * 1000),
-            _NULL if service is None else b"%d" % (service * 1000),
-            total * 1000,
+            _NULL if queue is None else b"%d" % int(queue * 1000),
+            _NULL if connect is None else b"%d" % int(connect * 1000),
+            _NULL if first is None else b"%d" % int(first * 1000),
+            _NULL if service is None else b"%d" % int(service * 1000),
+            int(total * 1000),
         )
 
     def rejected(self, error: Any, connection: Any, at: float) -> bytes:
         """See `Format`."""
         code = REJECTIONS[error.what].code
-        second = int(at)
         listener = getattr(getattr(connection, "factory", None), "label", "")
         return _REJECTED % (
-            *(self._stamp(second), int((at - second) * 1000), code.encode("ascii")),
-            *(quoted_text(DESCRIPTIONS[code]), quoted_text(error.what), quoted(peer_of(connection))),
-            *(quoted_text(listener), error.status),
+            *(self._stamp.at(at).text, code.encode("ascii"), quoted_text(DESCRIPTIONS[code])),
+            *(quoted_text(error.what), quoted(peer_of(connection)), quoted_text(listener), error.status),
         )
 
 

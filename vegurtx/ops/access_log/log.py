@@ -46,8 +46,8 @@ class AccessLog:
         #: the batch that is being filled; the writer empties it
         self._lines: list[bytes] = writer.batch
         self._wall = wall
-        self._format = made
-        self._line = made.line
+        self.format = made
+        self._plain = made.plain
         #: ``connection → (the last request's intake, what of its line stays the same)``
         self._constants: dict[Any, tuple[Any, Any]] = {}
         #: ``name of a service → the same, encoded``; and the last one's
@@ -69,38 +69,42 @@ class AccessLog:
             constant = self._remember(connection, exchange)
         if service is not self._service:
             self._service = service
-            self._name = self._encoded(name_of(service)[:LONGEST_NAME])
+            self._name = self.named(service)
         size = request.received
-        how = None
-        if status == "error":
-            how = ending(request, reason)
+        at = exchange.accepted_at + spans[4]
+        if size and status == "normal" and spans[3] is not None:
+            line = self._plain(exchange, constant[1], self._name, size, at, spans[3])
+        else:
+            how = ending(request, reason) if status == "error" else None
             size = getattr(exchange, "page_size", size)
-        elif not size:
-            size = getattr(exchange, "page_size", 0)
+            line = self.format.other(exchange, constant[1], self._name, size, at, spans, how)
         lines = self._lines
-        lines.append(
-            self._line(exchange, constant[1], how, self._name, size, exchange.accepted_at + spans[4], spans)
-        )
-        if len(lines) == 1 or len(lines) >= BATCH:
+        lines.append(line)
+        count = len(lines)
+        if count == 1 or count >= BATCH:
             self.writer.look()
 
     def _remember(self, connection: Any, exchange: Any) -> tuple[Any, Any]:
-        constant = (exchange.intake, self._format.constant(exchange))
+        constant = (exchange.intake, self.format.constant(exchange))
         if connection in exchange.proxy.connections:  # else it is gone, and `closed` has been told
             self._constants[connection] = constant
         return constant
 
-    def _encoded(self, name: str) -> bytes:
+    def named(self, service: Any) -> bytes:
+        """The name of `service`, as the format wants it."""
+        name = name_of(service)
         encoded = self._names.get(name)
         if encoded is None:
-            if len(self._names) >= _NAMES:
-                self._names.clear()
-            encoded = self._names[name] = self._format.name(name)
+            encoded = self.format.name(name[:LONGEST_NAME])
+            if len(name) <= LONGEST_NAME:
+                if len(self._names) >= _NAMES:
+                    self._names.clear()
+                self._names[name] = encoded
         return encoded
 
     def rejected(self, error: Any, connection: Any) -> None:
         """See `IObserver`."""
-        self._write(self._format.rejected(error, connection, self._wall()))
+        self._write(self.format.rejected(error, connection, self._wall()))
 
     def opened(self, connection: Any) -> None:
         """Its requests will be told."""

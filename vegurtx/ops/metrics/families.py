@@ -75,6 +75,16 @@ def merged(snapshots: Iterable[Sequence[Family]]) -> list[Family]:
     return list(whole.values())
 
 
+def lasting(snapshot: Iterable[Family]) -> list[Family]:
+    """What of `snapshot` stays true when its process has gone: counters and histograms."""
+    return [family for family in snapshot if family.kind != "gauge"]
+
+
+def without_opinions(snapshot: Iterable[Family]) -> list[Family]:
+    """`snapshot` of a process whose word does not count any more: only what is added up."""
+    return [family for family in snapshot if family.merge == "sum"]
+
+
 def as_json(snapshot: Sequence[Family]) -> list[Any]:
     """`snapshot` as values that JSON has."""
     return [

@@ -12,6 +12,9 @@ BOUNDS = (
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
 
+#: the first of them: what the proxy does by itself is mostly below it, and needs no search
+SHORTEST = BOUNDS[0]
+
 
 class Histogram:
     """How long something took. `BOUNDS` are upper bounds, which belong to their buckets."""
@@ -23,7 +26,7 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """One more. (`Traffic` does the same by itself, and saves the call.)"""
+        """One more. (`Traffic` and `Ledger` do the same by themselves, and save the call.)"""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.sum += seconds
 

@@ -15,14 +15,14 @@ from vegurtx.errors import REJECTIONS
 from vegurtx.interfaces import IObserver
 from vegurtx.ops.access_log.codes import CLIENT_GONE, ending
 from vegurtx.ops.metrics.families import Family
-from vegurtx.ops.metrics.histogram import BOUNDS, Histogram
+from vegurtx.ops.metrics.histogram import BOUNDS, SHORTEST, Histogram
 from vegurtx.proxy.observing import Durations, durations
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "other")
-_CLASSES = 6  # of codes; the first, of those below 100, stays empty
-_OFFSETS = {method.encode("ascii"): _CLASSES * place for place, method in enumerate(METHODS[:-1])}
-_OTHER = _CLASSES * (len(METHODS) - 1)
-_FIRST = BOUNDS[0]
+CLASSES = 10  # of codes, by their first digit; back-ends may send any but 0
+#: where a method's counts begin; and those of the methods that are not in the list
+METHOD_PLACES = {method.encode("ascii"): CLASSES * place for place, method in enumerate(METHODS[:-1])}
+OTHER_METHODS = CLASSES * (len(METHODS) - 1)
 
 
 class _Door:
@@ -34,7 +34,7 @@ class _Door:
         self.opened = 0
         self.open = 0
         #: by method and class of code
-        self.requests = [0] * (_CLASSES * len(METHODS))
+        self.requests = [0] * (CLASSES * len(METHODS))
 
 
 @implementer(IObserver)
@@ -62,36 +62,46 @@ class Traffic:
     def note(self, request: Any, status: str, reason: Any, spans: Durations) -> None:
         """As `ended`, for a caller who knows the durations."""
         exchange = request.exchange
+        connection = exchange.connection
         code = request.response_code or CLIENT_GONE
-        door = self._doors.get(exchange.connection.factory.label) or self._door(exchange.connection)
-        door.requests[_OFFSETS.get(exchange.head.method, _OTHER) + code // 100] += 1
+        requests = self.requests_by(connection.factory.label)
+        requests[METHOD_PLACES.get(exchange.head.method, OTHER_METHODS) + code // 100] += 1
         self.received += request.received
         self.sent += request.sent
         queue, connect, first_byte, _, total = spans
         if queue is not None:
             histogram = self.queue
-            # most are in the first bucket
-            histogram.counts[bisect_left(BOUNDS, queue) if queue > _FIRST else 0] += 1
             histogram.sum += queue
-        if connect is not None:
-            self.connect.observe(connect)
-        if first_byte is not None:
-            histogram = self.first_byte
-            histogram.counts[bisect_left(BOUNDS, first_byte)] += 1
-            histogram.sum += first_byte
+            # most are in the first bucket
+            histogram.counts[bisect_left(BOUNDS, queue) if queue > SHORTEST else 0] += 1
+            if connect is not None:
+                self.connect.observe(connect)
+            if first_byte is not None:
+                histogram = self.first_byte
+                histogram.sum += first_byte
+                histogram.counts[bisect_left(BOUNDS, first_byte)] += 1
         if code == 101:
             self.tunnels += 1
         else:
             histogram = self.total
-            histogram.counts[bisect_left(BOUNDS, total)] += 1
             histogram.sum += total
+            histogram.counts[bisect_left(BOUNDS, total)] += 1
         if status == "error":
             how = ending(request, reason)
             key = (how.label, how.code)
             self._errors[key] = self._errors.get(key, 0) + 1
 
-    def _door(self, connection: Any) -> _Door:
-        return self._doors.setdefault(connection.factory.label, _Door())
+    def requests_by(self, listener: str) -> list[int]:
+        """The counts of the requests that came in by `listener` (its label): where a method's are says `METHOD_PLACES`,
+        and the class of the code (its first digit) what is added to that. Whoever counts adds to them.
+        """
+        return self._door(listener).requests
+
+    def _door(self, label: str) -> _Door:
+        door = self._doors.get(label)
+        if door is None:
+            door = self._doors[label] = _Door()
+        return door
 
     def rejected(self, error: Any, connection: Any) -> None:
         """See `IObserver`."""
@@ -100,13 +110,13 @@ class Traffic:
 
     def opened(self, connection: Any) -> None:
         """See `IObserver`."""
-        door = self._door(connection)
+        door = self._door(connection.factory.label)
         door.opened += 1
         door.open += 1
 
     def closed(self, connection: Any) -> None:
         """See `IObserver`."""
-        self._door(connection).open -= 1
+        self._door(connection.factory.label).open -= 1
 
     # -- what it has come to ------------------------------------------------------------------------------------------
 
@@ -129,7 +139,7 @@ class Traffic:
         for label, door in self._doors.items():
             for place, count in enumerate(door.requests):
                 if count:
-                    method, code_class = divmod(place, _CLASSES)
+                    method, code_class = divmod(place, CLASSES)
                     requests.add(count, label, f"{code_class}xx", METHODS[method])
         errors = Family(
             "vegurtx_request_errors_total",

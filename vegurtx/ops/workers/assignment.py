@@ -23,6 +23,7 @@ class Assignment:
     :param take_output: whether what is printed is logged, as twistd does it.
     :param listeners: for each of `descriptors`, the index of its listener.
     :param descriptors: listening sockets.
+    :param replica_states: of each its service, its replica's key, and the state that an operator has set.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Assignment:
     take_output: bool
     listeners: list[int] = field(default_factory=list)
     descriptors: list[int] = field(default_factory=list)
+    replica_states: list[list[str]] = field(default_factory=list)
 
     def message(self) -> Message:
         """All but the descriptors, which go with it."""
@@ -40,15 +42,32 @@ class Assignment:
             "secret": self.secret.hex(),
             "take_output": self.take_output,
             "listeners": self.listeners,
+            "replica_states": self.replica_states,
         }
 
     def bind(self, specs: Sequence[ListenerSpec], reactor: Any, backlog: int) -> list[Listener]:
         """Make listeners of the sockets. Arguments and errors as for `vegurtx.listeners.bind_all`."""
-        made = []
-        for index, descriptor in zip(self.listeners, self.descriptors, strict=True):
-            sock = socket.socket(fileno=descriptor)
-            made.append(bind(specs[index], reactor, backlog=backlog, sock=sock))
-        return made
+        return listeners_of(self.listeners, self.descriptors, specs, reactor, backlog)
+
+
+def listeners_of(
+    indices: Sequence[int],
+    descriptors: Sequence[int],
+    specs: Sequence[ListenerSpec],
+    reactor: Any,
+    backlog: int,
+) -> list[Listener]:
+    """Make listeners of sockets.
+
+    :param indices: for each of `descriptors`, the index of its description in `specs`.
+
+    The rest, and errors, as for `vegurtx.listeners.bind_all`.
+    """
+    made = []
+    for index, descriptor in zip(indices, descriptors, strict=True):
+        sock = socket.socket(fileno=descriptor)
+        made.append(bind(specs[index], reactor, backlog=backlog, sock=sock))
+    return made
 
 
 def received_assignment(line: socket.socket) -> Assignment | None:
@@ -64,6 +83,7 @@ def received_assignment(line: socket.socket) -> Assignment | None:
         message["take_output"],
         message["listeners"],
         descriptors,
+        message["replica_states"],
     )
 
 

@@ -1,8 +1,8 @@
 """What workers log comes out of the supervisor's log: one file, one format, whole lines.
 
 A worker writes each event as JSON on its standard error, a pipe to the supervisor, which logs it again: with its level,
-its namespace and its time, and the worker's number with it. What else comes through the pipe (a warning, the last words
-of an interpreter that dies) is logged as text.
+its namespace, its time and its traceback, and the worker's number with it. What else comes through the pipe (a warning,
+the last words of an interpreter that dies) is logged as text.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from twisted.logger import (
     Logger,
     LogLevel,
     LogLevelFilterPredicate,
-    eventAsJSON,
-    eventFromJSON,
     globalLogBeginner,
     globalLogPublisher,
 )
 from zope.interface import provider
+
+from vegurtx.ops.proxy_log import packed, unpacked
 
 _log = Logger()
 
@@ -29,16 +29,17 @@ _log = Logger()
 _RECORD = "\x1e"
 
 
-def log_to_supervisor(stream: TextIO, *, take_output: bool) -> None:
+def log_to_supervisor(stream: TextIO, *, take_output: bool) -> LogLevelFilterPredicate:
     """From now on this process, a worker, logs to `stream`.
 
     :param take_output: whether what is printed becomes lines of the log, as under twistd.
+    :returns: which events go there; levels can be set in it.
     """
 
     @provider(ILogObserver)
     def write(event: LogEvent) -> None:
         # One write a line: a pipe keeps lines whole.
-        stream.write(f"{_RECORD}{eventAsJSON(event)}\n")
+        stream.write(f"{_RECORD}{packed(event)}\n")
         stream.flush()
 
     wanted = LogLevelFilterPredicate()
@@ -48,6 +49,7 @@ def log_to_supervisor(stream: TextIO, *, take_output: bool) -> None:
         [FilteringLogObserver(write, [wanted])],
         redirectStandardIO=take_output,
     )
+    return wanted
 
 
 def log_line(worker: int, line: bytes) -> None:
@@ -55,13 +57,12 @@ def log_line(worker: int, line: bytes) -> None:
     text = line.decode("utf-8", "backslashreplace")
     if text.startswith(_RECORD):
         try:
-            event = eventFromJSON(text[1:])
-        except Exception:  # not one of ours; then it is text like any other
-            event = None
-        if isinstance(event, dict):
-            level = getattr(event.get("log_level"), "name", "info")
+            event = unpacked(text[1:])
+        except ValueError:  # not one of ours; then it is text like any other
+            pass
+        else:
             event["worker"] = worker
-            event["log_system"] = f"{event.get('log_namespace', '-')}#{level} worker {worker}"
+            event["log_system"] = f"{event['log_namespace']}#{event['log_level'].name} worker {worker}"
             globalLogPublisher(event)
             return
     if text.strip():

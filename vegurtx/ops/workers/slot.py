@@ -46,7 +46,6 @@ class Slot:
         self._hire = hire
         self._changed = changed
         self._backoff = Backoff()
-        self._failures = 0
         self._call: Any = None
         self._place = Place.KEPT
         self.number = number
@@ -54,6 +53,10 @@ class Slot:
         self.worker: Worker | None = None
         #: who was in it, and has not gone yet
         self.leaving: set[Worker] = set()
+        #: how many workers, one after the other, have ended before they were ready
+        self.failures = 0
+        #: how many have been started
+        self.starts = 0
 
     @property
     def ready(self) -> bool:
@@ -68,6 +71,7 @@ class Slot:
     def fill(self) -> None:
         """Start a worker."""
         self._call = None
+        self.starts += 1
         try:
             self.worker = self._hire(self.number, self._news)
         except OSError as problem:
@@ -92,7 +96,7 @@ class Slot:
     def _news(self, worker: Worker) -> None:
         state = worker.state
         if state is State.READY:
-            self._failures = 0
+            self.failures = 0
         elif worker is self.worker:
             self.worker = None
             if state is State.LEAVING:
@@ -108,16 +112,16 @@ class Slot:
             self.fill()  # it leaves in order; its sockets are not to wait for its last client
             return
         if worker.before is State.STARTING:
-            self._failures += 1
+            self.failures += 1
         self._later(worker.lived)
 
     def _later(self, lived: float) -> None:
         delay = self._backoff.delay(lived)
         say = _log.info
-        if self._failures and self._failures % HOPELESS == 0:
+        if self.failures and self.failures % HOPELESS == 0:
             say = _log.error
         text = "worker {number} is started again in {delay:.1f} s"
-        if self._failures:
+        if self.failures:
             text += "; {failures} in a row have ended before they were ready"
-        say(text, number=self.number, delay=delay, failures=self._failures)
+        say(text, number=self.number, delay=delay, failures=self.failures)
         self._call = self._reactor.callLater(delay, self.fill)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from vegurtx.listeners import Listener, ListenerSpec, bind
@@ -124,3 +125,13 @@ def descriptors_of(
             indices.append(index)
             descriptors.append(sock.fileno())
     return indices, descriptors
+
+
+def own_descriptors_of(
+    listeners: Iterable[SharedListener], number: int, workers: int
+) -> tuple[list[int], list[int]]:
+    """As `descriptors_of`, without the sockets that all workers share."""
+    listeners = list(listeners)
+    indices, descriptors = descriptors_of(listeners, number, workers)
+    own = [len(listeners[index].sockets) > 1 for index in indices]
+    return list(compress(indices, own)), list(compress(descriptors, own))

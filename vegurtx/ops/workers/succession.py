@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vegurtx.listeners import ListenerSpec
+from vegurtx.net.binding import remove_unix_socket
 from vegurtx.ops.workers.sockets import SharedListener
 from vegurtx.ops.workers.supervisor import Supervisor
 from vegurtx.ops.workers.worker import State
@@ -22,7 +23,7 @@ from vegurtx.ops.workers.worker import State
 #: the variable with the descriptor's number
 VARIABLE = "VEGURTX_SUCCESSION"
 #: of what is left; a program that does not know it must not be started
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
@@ -33,12 +34,20 @@ class Succession:
     :param listeners: of each its description (as `_key` has it), its sockets' descriptors, and a UNIX socket's file.
     :param workers: of each its number, its process, the line to it, its standard error, and its state.
     :param pid_file: the file that the last program of this process has to remove; empty: none.
+    :param replica_states: of each its service, its replica's key, and the state that an operator has set.
+    :param admin: the admin API's address (as `admin_key` has it), its socket's descriptor, and a UNIX socket's file.
+    :param ended: what workers that have gone have counted (see `Ended.message`).
+    :param reports: by their processes' numbers (as text), what workers have told last.
     """
 
     secret: bytes
     listeners: list[tuple[list[Any], list[int], str | None]] = field(default_factory=list)
     workers: list[tuple[int, int, int, int, str]] = field(default_factory=list)
     pid_file: str = ""
+    replica_states: list[list[str]] = field(default_factory=list)
+    admin: tuple[list[Any], int, str | None] | None = None
+    ended: dict[str, Any] | None = None
+    reports: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """It is in no file yet."""
@@ -56,13 +65,16 @@ class Succession:
             for each in supervisor.workers
             if each.descriptors is not None
         ]
-        return cls(supervisor.secret, listeners, workers, pid_file)
+        states = [[*replica, state] for replica, state in supervisor.replica_states.items()]
+        reports = {str(each.pid): each.report for each in supervisor.workers}
+        return cls(supervisor.secret, listeners, workers, pid_file, states, reports=reports)
 
     @property
     def descriptors(self) -> list[int]:
         """All that have to be inherited."""
         of_listeners = [number for _, numbers, _ in self.listeners for number in numbers]
-        return of_listeners + [number for _, _, line, errors, _ in self.workers for number in (line, errors)]
+        of_workers = [number for _, _, line, errors, _ in self.workers for number in (line, errors)]
+        return [*of_listeners, *of_workers, *([self.admin[1]] if self.admin is not None else [])]
 
     def leave(self) -> dict[str, str]:
         """Make everything inheritable; returns what the next program's environment needs."""
@@ -97,6 +109,26 @@ class Succession:
         for numbers, path in (each for rest in left.values() for each in rest):
             SharedListener(specs[0], [socket.socket(fileno=number) for number in numbers], path).close()
         return found
+
+    def admin_socket(self, key: list[Any]) -> tuple[socket.socket, str | None] | None:
+        """The admin API's socket, and a UNIX socket's file, where it is at `key`; else it is closed.
+
+        :param key: the address that is wanted now; empty: none.
+        """
+        if self.admin is None:
+            return None
+        before, number, path = self.admin
+        sock = socket.socket(fileno=number)
+        if list(before) == key:
+            return sock, path
+        sock.close()
+        if path is not None:
+            remove_unix_socket(path)
+        return None
+
+    def last_reports(self) -> dict[int, Any]:
+        """For `Supervisor.adopt`."""
+        return {int(pid): report for pid, report in self.reports.items()}
 
     def former_workers(self) -> list[tuple[int, int, int, int, State]]:
         """For `Supervisor.adopt`."""

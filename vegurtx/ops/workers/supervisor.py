@@ -8,13 +8,15 @@ It is told of signals by whoever runs it; it knows none itself.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from vegurtx.ops.workers.assignment import Assignment
+from vegurtx.ops.workers.channel import Message
+from vegurtx.ops.workers.lending import FAILURES, Lending
 from vegurtx.ops.workers.slot import Slot
 from vegurtx.ops.workers.sockets import SharedListener, descriptors_of
 from vegurtx.ops.workers.worker import MARGIN, Command, State, Worker
@@ -50,8 +52,14 @@ class Supervisor:
         self._take_output = take_output
         self._ended: Deferred[None] | None = None
         self._waiting: list[Callable[[], None]] = []
+        self._unsettled: list[Callable[[], None]] = []
         self.listeners = listeners
         self.secret = secret
+        #: ``(service, replica's key) → state``, as an operator has set them; without those that are ready
+        self.replica_states: dict[tuple[str, str], str] = {}
+        #: told of each worker that has gone
+        self.has_gone: Callable[[Worker], object] = lambda worker: None
+        self._lending = Lending(listeners, workers)
         self.slots = [Slot(reactor, number, self._hire, self._changed) for number in range(workers)]
         #: workers of the program that this process had before; they serve until the new ones do
         self.former: list[Worker] = []
@@ -79,6 +87,7 @@ class Supervisor:
         if self._ended is None:
             self._ended = Deferred()
             self._waiting.clear()
+            self._unsettled.clear()
             for slot in self.slots:
                 slot.give_up()
             for worker in list(self.former):
@@ -96,10 +105,10 @@ class Supervisor:
         for worker in list(self.former):
             worker.leave_at_once()
 
-    def reload(self) -> None:
-        """All workers read files again."""
+    def tell(self, order: str, **more: Any) -> None:
+        """Give all workers an order; those who start follow it when they are ready."""
         for worker in self.workers:
-            worker.reload()
+            worker.tell(order, **more)
 
     # -- what is known -----------------------------------------------------------------------------------------------
 
@@ -120,6 +129,15 @@ class Supervisor:
         )
 
     @property
+    def serves(self) -> bool:
+        """Whether there is anybody who serves."""
+        return any(worker.state is State.READY for worker in self.workers)
+
+    def restarts(self, worker: Worker) -> int:
+        """How many have been started in the place of `worker`, but for the first; 0 for a former program's."""
+        return 0 if worker in self.former else self.slots[worker.number].starts - 1
+
+    @property
     def stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._ended is not None
@@ -129,35 +147,62 @@ class Supervisor:
         self._waiting.append(function)
         self._changed()
 
+    def when_settled(self, function: Callable[[], None]) -> None:
+        """As `when_ready`; places whose workers end again and again before they are ready are not waited for."""
+        self._unsettled.append(function)
+        self._changed()
+
     # -- behind it ---------------------------------------------------------------------------------------------------
 
-    def adopt(self, workers: Iterable[tuple[int, int, int, int, State]]) -> None:
+    def adopt(
+        self,
+        workers: Iterable[tuple[int, int, int, int, State]],
+        reports: Mapping[int, Message | None] | None = None,
+    ) -> None:
         """Workers of the program that this process had before.
 
         :param workers: of each its number, its process, the line to it, its standard error, and its state.
+        :param reports: by their processes, what they have told last.
         """
         for number, pid, line, errors, state in workers:
             worker = Worker(self._reactor, number, self._patience, self._former_changed)
             self.former.append(worker)
+            worker.report = (reports or {}).get(pid)
             worker.adopt(pid, socket.socket(fileno=line), errors, state)
 
     def _hire(self, number: int, news: Callable[[Worker], None]) -> Worker:
         indices, descriptors = descriptors_of(self.listeners, number, len(self.slots))
-        assignment = Assignment(number, len(self.slots), self.secret, self._take_output, indices, descriptors)
-        worker = Worker(self._reactor, number, self._patience, news)
+        states = [[*replica, state] for replica, state in self.replica_states.items()]
+        assignment = Assignment(
+            number, len(self.slots), self.secret, self._take_output, indices, descriptors, states
+        )
+
+        def told(worker: Worker) -> None:
+            if worker.state is State.GONE:
+                self.has_gone(worker)
+            news(worker)
+
+        worker = Worker(self._reactor, number, self._patience, told)
         worker.start(self._command, assignment)
         return worker
 
     def _former_changed(self, worker: Worker) -> None:
         if worker.state is State.GONE:
             self.former.remove(worker)
+            self.has_gone(worker)
         self._changed()
 
     def _changed(self) -> None:
         if self._ended is not None:
             self._look_whether_ended()
-        elif self._waiting and all(slot.ready for slot in self.slots):
+            return
+        self._lending.look(self.slots)
+        if self._waiting and all(slot.ready for slot in self.slots):
             waiting, self._waiting = self._waiting, []
+            for function in waiting:
+                function()
+        if self._unsettled and all(slot.ready or slot.failures >= FAILURES for slot in self.slots):
+            waiting, self._unsettled = self._unsettled, []
             for function in waiting:
                 function()
 

@@ -2,7 +2,8 @@
 
     STARTING → READY → LEAVING → GONE
 
-A worker says itself when it is ready, and when it leaves without having been told to.
+A worker says itself when it is ready, and when it leaves without having been told to; and with its last word, how
+everything stands.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from vegurtx.ops.workers import WORKER_VARIABLE
 from vegurtx.ops.workers.assignment import Assignment
 from vegurtx.ops.workers.channel import Channel, Message, channel_pair
 from vegurtx.ops.workers.process import Process, how_it_ended
+from vegurtx.ops.workers.questions import ANSWER_LIMIT, Questions
 from vegurtx.ops.workers.relay import log_line
 
 _log = Logger()
@@ -59,10 +62,15 @@ class Worker:
         self._process: Process | None = None
         self._channel: Channel | None = None
         self._killing: Any = None
+        self._questions = Questions(reactor, self._send)
         self.number = number
         self.state = State.STARTING
         self.before = State.STARTING
         self.since: float = reactor.seconds()
+        #: the last that it has told of its numbers; `None`: nothing yet
+        self.report: Message | None = None
+        #: whether it has not answered when it was last asked for them
+        self.silent = False
 
     def start(self, command: Command, assignment: Assignment) -> None:
         """Start its process.
@@ -124,23 +132,33 @@ class Worker:
         if self.state is State.STARTING:
             self._signal(signal.SIGKILL)
         elif self.state is State.READY:
-            self._order("drain")
+            self.tell("drain")
             self._kill_later(self._patience)
         self._becomes(State.LEAVING)
 
     def leave_at_once(self) -> None:
         """End, whoever is being served."""
         self.leave()
-        self._order("stop")
+        self.tell("stop")
         self._kill_later(MARGIN)
 
-    def reload(self) -> None:
-        """Read files again."""
-        self._order("reload")
+    def tell(self, order: str, descriptors: Sequence[int] = (), /, **more: Any) -> bool:
+        """Give an order, and copies of `descriptors` with it. One that is not ready yet follows it when it is.
 
-    def _order(self, what: str) -> None:
-        if self._channel is not None:
-            self._channel.send({"order": what})
+        :returns: whether it is on its way.
+        """
+        return self._send({"order": order, **more}, descriptors)
+
+    def ask(self, order: str, limit: float = ANSWER_LIMIT, /, **more: Any) -> Deferred[Any]:
+        """Give an order that has an answer.
+
+        :param limit: seconds that it may take.
+        :returns: fires with the answer. Fails with `Silent` or `Refused` (see `vegurtx.ops.workers.questions`).
+        """
+        return self._questions.ask({"order": order, **more}, limit)
+
+    def _send(self, message: Message, descriptors: Sequence[int] = ()) -> bool:
+        return self._channel is not None and self._channel.send(message, descriptors)
 
     def _signal(self, number: int) -> None:
         if self._process is not None:
@@ -158,9 +176,13 @@ class Worker:
 
     # -- what it says ------------------------------------------------------------------------------------------------
 
-    def _received(self, message: Message) -> None:
+    def _received(self, message: Message, descriptors: list[int]) -> None:
         news = message.get("news")
-        if news == "ready" and self.state is State.STARTING:
+        if news == "answer":
+            self._questions.answered(message)
+        elif news == "report":
+            self.report = message.get("value")
+        elif news == "ready" and self.state is State.STARTING:
             self._becomes(State.READY)
         elif news == "leaving" and self.state is not State.LEAVING:
             self._kill_later(self._patience)
@@ -171,10 +193,15 @@ class Worker:
 
     def _line_ended(self) -> None:
         """It ends, or has closed what it must not: it cannot be told anything any more."""
+        self._questions.end()
         if self._process is not None and self._process.alive and self._killing is None:
             self._kill_later(MARGIN)
 
     def _ended(self, status: int) -> None:
+        if self._channel is not None:  # its last words may be there still
+            self._channel.read_rest()
+            self._channel.close()
+        self._questions.end()
         asked = self.state is State.LEAVING
         say = _log.info if asked and status in (0, -signal.SIGTERM) else _log.warn
         say(
@@ -186,8 +213,6 @@ class Worker:
         if self._killing is not None:
             self._killing.cancel()
             self._killing = None
-        if self._channel is not None:
-            self._channel.close()
         self._becomes(State.GONE)
 
     def _becomes(self, state: State) -> None:

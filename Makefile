@@ -13,7 +13,7 @@ ROUNDS ?= 5
 SECONDS ?= 2
 # Of the soak: how long, how many conversations a second, single or workers; the same SEED makes the same ones.
 MINUTES ?= 10
-RATE ?= 15
+RATE ?= 50
 MODE ?= single
 SEED ?=
 
@@ -26,7 +26,7 @@ help:
 	@echo "make demo           two demo back-ends and the proxy before them, on 8080"
 	@echo "make test           all tests but the slow ones, on both reactors (TESTS=tests/net, JOBS=2)"
 	@echo "make test-slow      the slow tests: gigabytes, load, the built wheel"
-	@echo "make soak           hours of mixed load on the real program (MINUTES=10, RATE=15, MODE=single|workers, SEED=)"
+	@echo "make soak           hours of mixed load on the real program (MINUTES=10, RATE=50, MODE=single|workers, SEED=)"
 	@echo "make check          ruff, mypy, import contracts"
 	@echo "make format         let ruff put files into shape"
 	@echo "make bench          what the proxy costs beside others (CASES=, PEERS=, ROUNDS=5, SECONDS=2)"
@@ -147,4 +147,4 @@ docs-behaviour: $(VENV)/.develops
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -rf _trial_temp* twistd.pid twistd.log* twisted/plugins/dropin.cache
-	find vegurtx tests twisted examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find vegurtx tests twisted examples benchmarks fuzz soak -name __pycache__ -prune -exec rm -rf {} +

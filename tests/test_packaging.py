@@ -16,6 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 import vegurtx
 
 ROOT = Path(__file__).resolve().parent.parent
+#: of the admin page's files
+PAGE = (".html", ".css", ".js", ".svg")
 #: seconds
 PATIENCE = 120
 SHIPPED = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "vegurtx", "twisted")
@@ -75,7 +77,10 @@ class Wheel(SynchronousTestCase):
             names = {name for name in wheel.namelist() if ".dist-info/" not in name}
             metadata = wheel.read(f"vegurtx-{vegurtx.__version__}.dist-info/METADATA").decode("utf-8")
         modules = {str(path.relative_to(ROOT)) for path in (ROOT / "vegurtx").rglob("*.py")}
-        self.assertEqual(names, {*modules, "vegurtx/py.typed", "twisted/plugins/vegurtx_plugin.py"})
+        page = ROOT / "vegurtx/ops/admin/page"
+        files = {str(path.relative_to(ROOT)) for path in page.iterdir() if path.suffix in PAGE}
+        self.assertIn("vegurtx/ops/admin/page/page.html", files)
+        self.assertEqual(names, {*modules, *files, "vegurtx/py.typed", "twisted/plugins/vegurtx_plugin.py"})
         for line in (
             "Requires-Python: >=3.11",
             "Requires-Dist: pydantic>=2.10",

@@ -13,6 +13,11 @@ from vegurtx.wire.fields import without
 from vegurtx.wire.response import ResponseHead
 
 _SERVER = b"Server: vegur\r\n"
+#: the interim responses that all clients know to have no body, whatever their fields say (rule 15)
+_KNOWN_INTERIM = frozenset({100, 102, 103})
+#: what others must not say (RFC 9110 section 8.6, RFC 9112 section 6.1): who does not know the status, as llhttp, would
+#: read a body, and all that follows would be out of step
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"trailer"})
 #: what a back-end's `Connection` field may name, but not take away
 _KEPT = frozenset(
     {
@@ -66,7 +71,9 @@ def derive(head: ResponseHead, old_client: bool) -> Derived:
     special = b""
     if old_client and b"transfer-encoding" in known:
         drop |= {b"transfer-encoding", b"trailer"}
-    if b"content-length" in head.repeated:  # several that say the same: one
+    if head.status == 101:
+        drop |= _FRAMING
+    elif b"content-length" in head.repeated:  # several that say the same: one
         drop |= {b"content-length"}
         special = b"Content-Length: %b\r\n" % head.repeated[b"content-length"][0]
     if (head.status == 426 or head.status == 101) and b"upgrade" in known:
@@ -101,10 +108,11 @@ def switching_head(head: ResponseHead, derived: Derived, extra: object) -> bytes
 
 
 def interim_head(head: ResponseHead) -> bytes:
-    """A 1xx, as it goes on: its fields but the hop-by-hop ones."""
+    """A 1xx, as it goes on: its fields but the hop-by-hop ones; what frames a body only where nobody believes it."""
     drop = response_tokens(head) - _KEPT
-    rest = without(head.rest, drop) if drop else head.rest
-    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, rest)
+    if head.status not in _KNOWN_INTERIM:
+        drop |= _FRAMING
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, without(head.rest, drop))
 
 
 def page(answer: ErrorPage, method: bytes, keep: bool, now: float) -> tuple[bytes, bytes]:

@@ -27,7 +27,7 @@ _COPY_BELOW = 1024
 _SIZE_END = 2**63
 
 _size_line = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:%s)?+\r\n" % EXTENSION).match
-_size_line_beginning = re.compile(rb"[0-9A-Fa-f]{1,16}+(?:%s)?+\r?+" % EXTENSION).fullmatch
+_size_line_beginning = re.compile(rb"[0-9A-Fa-f]{1,16}+(?:%s)?+\r?+" % EXTENSION).match
 _size_digits = re.compile(rb"[0-9A-Fa-f]{1,16}+(?=[\t\r ;])").match
 
 
@@ -146,10 +146,11 @@ class ChunkedDecoder:
         """Keep the beginning of a size line, or say what is wrong with it."""
         held = data[at:]
         limit = self._limits.chunk_line
-        if _size_line_beginning(held, 0, limit + 3) is None:
-            raise self._broken("extension" if _size_digits(held) else "size", pieces)
-        if len(held) - held.endswith(b"\r") > limit:
+        good = _size_line_beginning(held, 0, limit + 2)
+        if good is not None and len(good[0].rstrip(b"\r")) > limit:
             raise self._broken("length", pieces)
+        if good is None or good.end() != len(held):
+            raise self._broken("extension" if _size_digits(held) else "size", pieces)
         self._held = held
 
     def _read_trailer(self, data: bytes, at: int, pieces: list[Piece]) -> int:
@@ -163,11 +164,13 @@ class ChunkedDecoder:
             scanner = FieldScanner(FieldBounds(name=limits.name, value=limits.value, fields=limits.fields))
             self._scanner = scanner
         held = data[at:]
+        longest = self._limits.trailer
         try:
-            end = scanner.scan(held, self._scanned)
+            # Not beyond the limit: else it would depend on segments whether the length is what is wrong.
+            end = scanner.scan(held if len(held) <= longest else held[: longest + 1], self._scanned)
         except FieldError:
             raise self._broken("trailer", pieces) from None
-        if end > self._limits.trailer:
+        if end > longest:
             raise self._broken("length", pieces)
         self._scanned = end
         if scanner.place is Place.DONE:

@@ -37,6 +37,8 @@ class ResponseLimits(NamedTuple):
     """Number of field lines."""
     head: int = 8388608
     """The whole head from status line to empty line, bytes."""
+    interim: int = 262144
+    """All interim heads (1xx) before one final response together, bytes."""
 
 
 class BodyLimits(NamedTuple):

@@ -82,8 +82,10 @@ class RequestHeadBuffer:
             at = _REQUEST_STEPS[self._place](self, at)
             self._at = at
         if self._place is RequestPlace.FIELDS:
+            # Not beyond the limit: else it would depend on segments which fault is the first.
+            end = self._line_at + self._limits.head
             try:
-                at = self._at = self._fields.scan(held, at)
+                at = self._at = self._fields.scan(held if size <= end else held[: end + 1], at)
             except FieldError as error:
                 raise BadHead(*_REQUEST_FAULTS[error.fault]) from None
         if at - self._line_at > self._limits.head:
@@ -134,6 +136,8 @@ class RequestHeadBuffer:
         held = self._held
         text = held[self._mark : self._mark + len(_VERSION)]
         if (wrong := _first_misfit(text, _VERSION)) is not None:
+            if self._mark + wrong - self._line_at > self._limits.line:
+                raise BadHead("line_length", 414)
             raise _bad_request_line(text[wrong])
         end = self._mark + len(text)
         if end - self._line_at > self._limits.line:
@@ -212,8 +216,10 @@ class ResponseHeadBuffer:
             at = _RESPONSE_STEPS[self._place](self, at)
             self._at = at
         if self._place is ResponsePlace.FIELDS:
+            # Not beyond the limit: else it would depend on segments which fault is the first.
+            end = self._limits.head
             try:
-                at = self._at = self._fields.scan(held, at)
+                at = self._at = self._fields.scan(held if size <= end else held[: end + 1], at)
             except FieldError as error:
                 raise BadHead("cookie_length" if error.fault is Fault.COOKIE else "header_length") from None
         if at > self._limits.head:

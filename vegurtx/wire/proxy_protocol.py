@@ -133,7 +133,8 @@ def _parse_v2(data: bytes) -> ProxyHeader | None:
     tlvs_at = _V2_FIXED + _ADDRESS_SIZES[family]
     if tlvs_at > end:
         raise ValueError("PROXY header without its addresses")
-    source, destination = _addresses(family, data[_V2_FIXED:tlvs_at])
+    # Of a protocol that is not specified, the addresses do not count either (section 2.2).
+    source, destination = _addresses(family if data[13] & 15 else 0, data[_V2_FIXED:tlvs_at])
     return ProxyHeader(end, source, destination, _tls(data[:end], tlvs_at))
 
 

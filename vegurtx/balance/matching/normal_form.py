@@ -19,6 +19,8 @@ _hidden_dots = re.compile(
     rf"(?:{_END})\.\.?(?:/|;|%3B|{_END}|\Z)"
     rf"|/\.\.?(?:;|%3B|{_END})"
 ).search
+#: what a segment has that is several segments to those back-ends, or none
+_ambiguous = re.compile(rf"{_END}|\A(?:;|%3B)").search
 #: RFC 3986 section 2.3
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
@@ -44,7 +46,7 @@ def normal_form(path: str) -> str | None:
     :param path: an origin-form's, without its query.
     :return: ``None`` for a path that is read in different ways: a ``%`` without two digits; ``%00``; ``..`` above
         the root; dot segments that show only to those who decode ``%2F``, take ``\\`` for a slash or cut segments
-        at ``;``; ``..`` behind a repeated slash.
+        at ``;``; ``..`` behind a repeated slash, or behind a segment that has such a slash or begins with ``;``.
     """
     if "%" in path or "//" in path or "/." in path or "\\" in path:
         return _normal_form(path)
@@ -77,14 +79,16 @@ def _spelled(match: re.Match[str]) -> str:
 
 
 def _without_dots(path: str) -> str | None:
-    """`path` without dot segments (RFC 3986 section 5.2.4); ``None`` if it leads above the root."""
+    """`path` without dot segments (RFC 3986 section 5.2.4); ``None`` if it leads above the root, or back over a segment
+    that is several to some, or none.
+    """
     segments = path.split("/")
     kept = segments[:1]
     for segment in segments[1:]:
         if segment == "..":
-            if len(kept) == 1:
+            # To those who see several segments in the last one, or none, ``..`` leads elsewhere.
+            if len(kept) == 1 or _ambiguous(kept.pop()) is not None:
                 return None
-            kept.pop()
         elif segment != ".":
             kept.append(segment)
     if segments[-1] in (".", ".."):

@@ -201,6 +201,36 @@ class Ways(LogCase):
         self.assertEqual(proxy.client().ask("GET", "http://x/").status, 200)
 
 
+class Times(LogCase):
+    """When a request has ended, to the millisecond."""
+
+    def test_milliseconds(self) -> None:
+        """What was worked out for one is used for that one alone, also where the clock was set back."""
+        for format in ("router", "json"):
+            proxy = self.proxy(router_to(KEPT), format)
+            proxy.backend(A.host, A.port, answering(OK))
+            client = proxy.client()
+            for step in (0, 0.0004, 0.0007, 0.9990, 60, -3600):
+                at = proxy.factory.wall() + step
+                proxy.factory.wall = lambda at=at: at
+                client.ask("GET", "http://x/")
+            lines = self.lines.batch
+            times = [
+                logfmt(line)["time"] if format == "router" else json.loads(line)["time"] for line in lines
+            ]
+            self.assertEqual(
+                [time.removeprefix("2023-11-14T") for time in times],
+                [
+                    "22:13:20.000Z",
+                    "22:13:20.000Z",
+                    "22:13:20.001Z",
+                    "22:13:21.000Z",
+                    "22:14:21.000Z",
+                    "21:14:21.000Z",
+                ],
+            )
+
+
 class Names(LogCase):
     """What a service is called."""
 

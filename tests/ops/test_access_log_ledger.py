@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from tests.ops.access_log_case import GET, KEPT, A, Lines, LogCase
 from vegurtx import Backend, Redirect, Response, RouteError
 from vegurtx.ops.access_log import FORMATS, AccessLog
@@ -91,6 +93,26 @@ class Plain(LedgerCase):
             proxy.advance(0.01)
         self.assert_the_same(8)
         self.assertEqual(sum(self.numbers._doors["http"].requests), 8)
+
+    def test_router_takes_its_time(self) -> None:
+        """The time in the queue is in its bucket."""
+        waiting: list[Deferred[Any]] = []
+
+        def later(*_: Any) -> Deferred[Any]:
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        proxy = self.observed(router_to(KEPT, checkout_service=later, service_backend=KEPT))
+        proxy.backend(A.host, A.port, answering(OK))
+        self.refuse_the_long_way()
+        client = proxy.client()
+        for seconds in (0.0004, 0.0006, 0.3, 7.0):
+            client.send(GET)
+            proxy.advance(seconds)
+            waiting[-1].callback("x")
+            client.receive_response()
+        self.assert_the_same(4)
+        self.assertEqual(sum(self.numbers.queue.counts[2:]), 2)
 
     def test_fields_and_services_change(self) -> None:
         """What is remembered of a connection and of a service holds for these alone."""

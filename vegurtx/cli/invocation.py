@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ from typing import Any
 from twisted.application.reactors import getReactorTypes
 from twisted.python import usage
 
-from vegurtx.listeners import Kind, ListenerSpec
-from vegurtx.net.certificates import CertificateError, Certificates
+from vegurtx.listeners import ListenerSpec, bind
+from vegurtx.net.certificates import CertificateError
+from vegurtx.net.endpoint_strings import EndpointError
 from vegurtx.net.endpoints import runs_on_uvloop
 from vegurtx.ops.workers.succession import VERSION, Succession, succession
 
@@ -118,11 +120,14 @@ class Invocation:
         if asking != str(VERSION):
             raise usage.UsageError("--workers: this version cannot follow the running one; start it anew")
         for spec in specs:
-            if spec.kind is Kind.HTTPS:
+            # The running program has the address. All the rest is as when the new one takes the sockets over.
+            with socket.socket() as stand_in:
                 try:
-                    Certificates(spec.certificate, spec.private_key)
+                    bind(spec, None, sock=stand_in)
                 except CertificateError as problem:
                     raise usage.UsageError(str(problem)) from None
+                except EndpointError as problem:
+                    raise usage.UsageError(f"--listen: {problem}") from None
         log = self.twistd["logfile"] if self.is_twistd else None
         if log and log != "-" and os.path.exists(log) and not os.access(log, os.W_OK):
             raise usage.UsageError(f"--logfile: {log} cannot be written to")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -107,6 +108,26 @@ def ops_spec(options: Any) -> OpsSpec:
     elif path is not None and path != STANDARD_OUTPUT:
         path = os.path.abspath(path)  # a daemon may go elsewhere before it opens the file again
     return OpsSpec(path, format or DEFAULT_FORMAT, *_admin(options))
+
+
+def log_file_can_be_had(spec: OpsSpec) -> None:
+    """With workers it is they who open the access log; that they could not is told now, while somebody looks.
+
+    :raises usage.UsageError: they could not.
+    """
+    path = spec.log_path
+    if path is None or path == STANDARD_OUTPUT:
+        return
+    problem = 0
+    folder = os.path.dirname(path)
+    if os.path.isdir(path):
+        problem = errno.EISDIR
+    elif not os.path.isdir(folder):
+        problem = errno.ENOENT
+    elif not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        problem = errno.EACCES
+    if problem:
+        raise usage.UsageError(f"--access-log: {path}: {os.strerror(problem)}")
 
 
 def _admin(options: Any) -> tuple[str, int | None, str | None, bytes | None]:

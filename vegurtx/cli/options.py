@@ -21,7 +21,7 @@ from vegurtx.cli.log_options import LogSpec, log_spec, log_under_twistd
 from vegurtx.cli.middlewares import load_middlewares
 from vegurtx.cli.misuse import StrictOptions
 from vegurtx.cli.ops_options import PARAMETERS as OPS_PARAMETERS
-from vegurtx.cli.ops_options import OpsSpec, ops_spec
+from vegurtx.cli.ops_options import OpsSpec, log_file_can_be_had, ops_spec
 from vegurtx.cli.reactor import install_fastest_reactor, install_named_reactor
 from vegurtx.cli.router import load_router
 from vegurtx.cli.settings_docs import default_text
@@ -159,6 +159,7 @@ class Options(StrictOptions):
         except LoadError as problem:
             raise usage.UsageError(str(problem)) from None
         if self.workers is not None:
+            log_file_can_be_had(self.operations)
             self.invocation.prepare(self.listeners)
         log_under_twistd(self.log, self.parent, access_log=self.operations.log_path)
 

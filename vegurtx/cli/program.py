@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
@@ -79,6 +80,10 @@ class Program(Service):
             if self.operations.writer is not None:
                 self._deaf.append(on_signal(signal.SIGUSR1, self._reactor, self.operations.reopen))
             self.operations.startService()
+        # What is meant for an access log, or for workers, must not end a program that has none: the signals' default.
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                self._deaf.append(on_signal(number, self._reactor, partial(_not_for_us, number)))
         if self.balancer is not None:
             self.balancer.start()
         if self.reloader is not None and self._watch:
@@ -95,9 +100,6 @@ class Program(Service):
         The Deferred fires when all is done, at the latest when the setting `hard_stop_after` is over.
         """
         super().stopService()  # type: ignore[no-untyped-call]
-        for deafen in self._deaf:
-            deafen()
-        self._deaf = []
         if self.reloader is not None:
             self.reloader.stop()
         stopping = self._drain().addCallback(self._drained)
@@ -105,7 +107,14 @@ class Program(Service):
             stopping.addCallback(lambda _: self.balancer.stop())
         if self.operations is not None:
             stopping.addCallback(lambda _: self.operations.stopService())
-        return stopping
+        return stopping.addBoth(self._deafened)
+
+    def _deafened(self, result: Any) -> Any:
+        """Not before the end: unheard, each of the signals would cut the drain off."""
+        for deafen in self._deaf:
+            deafen()
+        self._deaf = []
+        return result
 
     def _drain(self) -> Deferred[None]:
         draining = self._draining = Deferred()
@@ -171,6 +180,8 @@ class Program(Service):
         """Read certificates and configuration file again. What cannot be used changes nothing, and is logged."""
         if self.operations is not None:
             self.operations.reopen()
+        if self._draining is not None:
+            return
         try:
             self.reload_files()
         except LookupError:
@@ -199,3 +210,10 @@ class Program(Service):
         if not certificates and self.reloader is None and not problems:
             raise LookupError("there is nothing that could be read again")
         return problems
+
+
+def _not_for_us(number: int) -> None:
+    _log.warn(
+        "{name} changes nothing: it is for a program with an access log (SIGUSR1) or with --workers (SIGUSR2)",
+        name=signal.Signals(number).name,
+    )

@@ -1,32 +1,17 @@
-"""Run a service in the foreground, as ``twistd -n`` does: log to standard output, stop on SIGINT and SIGTERM."""
+"""Run a service in the foreground, as ``twistd -n`` does, and stop on SIGINT and SIGTERM."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ReactorNotRunning
-from twisted.logger import (
-    FilteringLogObserver,
-    LogLevelFilterPredicate,
-    globalLogBeginner,
-    textFileLogObserver,
-)
 
 #: seconds within which a second signal is the echo of the first one
 _ECHO = 1.0
-
-
-def start_logging() -> None:
-    """Log to standard output, a line an event."""
-    everything = textFileLogObserver(sys.stdout)
-    globalLogBeginner.beginLoggingTo(
-        [FilteringLogObserver(everything, [LogLevelFilterPredicate()])], redirectStandardIO=False
-    )
 
 
 def run(service: Any, reactor: Any) -> None:

@@ -7,7 +7,6 @@ SIGHUP: all workers read files again. SIGUSR1: all open their logs again. SIGUSR
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import time
@@ -18,13 +17,12 @@ from twisted.internet.defer import Deferred
 
 from vegurtx.cli.hangup import on_signal
 from vegurtx.cli.misuse import misuse
-from vegurtx.cli.ops_options import OpsSpec, admin_service, bind_admin_of
+from vegurtx.cli.ops_options import admin_service, bind_admin_of
 from vegurtx.cli.options import Options
 from vegurtx.cli.run import stop, stop_on_signals
 from vegurtx.cli.upgrade import Upgrade, hear_again
-from vegurtx.ops.access_log.file import STANDARD_OUTPUT
 from vegurtx.ops.workers.assignment import too_many
-from vegurtx.ops.workers.sockets import Unshareable, bind_shared, descriptors_of
+from vegurtx.ops.workers.sockets import SharedListener, Unshareable, bind_shared, descriptors_of
 from vegurtx.ops.workers.succession import Succession
 from vegurtx.ops.workers.supervisor import Supervisor
 from vegurtx.ops.workers.worker import Command
@@ -156,9 +154,9 @@ def supervision_of(options: Options, reactor: Any) -> Supervision:
     :raises SystemExit: after a line on standard error; the options cannot be followed.
     :raises CannotListenError, CertificateError, EndpointError: as for `vegurtx.listeners.bind_all`.
     """
-    workers, invocation = options.workers, options.invocation
+    workers = options.workers
     assert workers is not None
-    before = invocation.succession
+    before = options.invocation.succession
     try:
         listeners = bind_shared(
             options.listeners,
@@ -169,9 +167,21 @@ def supervision_of(options: Options, reactor: Any) -> Supervision:
         )
     except Unshareable as problem:
         misuse(str(problem))
-    if too_many(len(descriptors_of(listeners, 0, workers)[1])):
-        misuse("--workers: there are too many listeners")
-    log_file_can_be_had(options.operations)
+    try:
+        if too_many(len(descriptors_of(listeners, 0, workers)[1])):
+            misuse("--workers: there are too many listeners")
+        return _supervision(options, listeners, workers, reactor)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+
+
+def _supervision(
+    options: Options, listeners: list[SharedListener], workers: int, reactor: Any
+) -> Supervision:
+    invocation = options.invocation
+    before = invocation.succession
     supervisor = Supervisor(
         reactor,
         listeners,
@@ -209,20 +219,3 @@ def _administration(
     bound = bind_admin_of(spec) if inherited is None else Bound(*inherited)
     ended = Ended() if before is None or before.ended is None else Ended.of(before.ended)
     return Administration(supervisor, options, bound, ended, reactor)
-
-
-def log_file_can_be_had(spec: OpsSpec) -> None:
-    """The access log is opened by the workers; that it cannot be is told now, while somebody looks.
-
-    :raises SystemExit: it cannot; after a line on standard error.
-    """
-    path = spec.log_path
-    if path is None or path == STANDARD_OUTPUT:
-        return
-    if os.path.isdir(path):
-        misuse(f"--access-log: {path}: {os.strerror(errno.EISDIR)}")
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
-        misuse(f"--access-log: {path}: {os.strerror(errno.ENOENT)}")
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        misuse(f"--access-log: {path}: {os.strerror(errno.EACCES)}")

@@ -43,7 +43,12 @@ def makeService(options: Options) -> Any:
         misuse(str(problem))
     except EndpointError as problem:
         misuse(f"--listen: {problem}")
-    return program_of(options, listeners, reactor)
+    try:
+        return program_of(options, listeners, reactor)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
 
 
 def program_of(options: Options, listeners: Sequence[Listener], reactor: Any) -> Program:

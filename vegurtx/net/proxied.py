@@ -37,7 +37,7 @@ class ProxiedConnection(ClientConnection):
         try:
             header = parse_proxy_header(data)
         except ValueError:
-            log.info("no PROXY header from {peer}: closed", peer=getattr(self.peer, "host", "a UNIX socket"))
+            log.debug("no PROXY header from {peer}: closed", peer=getattr(self.peer, "host", "a UNIX socket"))
             self.abort()
             return
         if header is None:

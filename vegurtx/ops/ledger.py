@@ -84,10 +84,10 @@ class Ledger:
         histogram.counts[bisect_left(BOUNDS, queue) if queue > SHORTEST else 0] += 1
         histogram = self._first_byte
         histogram.sum += first_byte
-        histogram.counts[bisect_left(BOUNDS, first_byte)] += 1
+        histogram.counts[bisect_left(BOUNDS, first_byte) if first_byte > SHORTEST else 0] += 1
         histogram = self._total
         histogram.sum += total
-        histogram.counts[bisect_left(BOUNDS, total)] += 1
+        histogram.counts[bisect_left(BOUNDS, total) if total > SHORTEST else 0] += 1
         if chosen is not connected:  # else it came from the pool
             traffic.connect.observe(connected - events[6])
 

@@ -29,6 +29,7 @@ _METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 _BEGIN = {method: b'at=info method=%b path="' % method for method in _METHODS}
 _CONNECT = {milliseconds: b" connect=%dms service=" % milliseconds for milliseconds in range(256)}
 _SERVICE = {milliseconds: b"%dms status=" % milliseconds for milliseconds in range(1024)}
+_SIZE = tuple(b"%d" % size for size in range(1000))
 _STATUS = {status: b"%d bytes=" % status for status in range(200, 600)}
 
 
@@ -75,7 +76,7 @@ class RouterFormat:
                     _CONNECT[exchange.connect_time],
                     _SERVICE[int(service * 1000)],
                     _STATUS[request.response_code],
-                    b"%d" % size,
+                    _SIZE[size] if size < 1000 else b"%d" % size,
                     constant[5],
                     stamp.line_end if stamp.begin <= at < stamp.end else stamp.at(at).line_end,
                 )

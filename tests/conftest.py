@@ -6,11 +6,16 @@ pytest reads this before any test module, so the reactor is there before anythin
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 # For what tests share (``tests.net.transport_peers``), however pytest was started.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+# A shell's background job ignores SIGINT, and so would all programs that the tests start and stop with it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _install_reactor(name: str) -> None:

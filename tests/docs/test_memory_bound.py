@@ -31,7 +31,7 @@ def bounds(settings: Settings) -> Mapping[str, int]:
         "a chunk's line": settings.max_chunk_line_length + BodyLimits().trailer,
         "the request, kept": settings.retry_buffer_limit,
         "the response's head": 4 * ResponseLimits().head + READ,
-        "bodies": 2 * (HIGH_WATER + READ),
+        "bodies": 2 * (HIGH_WATER + 2 * READ),
         "TLS": 2 * (HANDSHAKE_LIMIT + SLICE + EARLY),
     }
 

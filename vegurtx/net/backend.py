@@ -219,7 +219,12 @@ class BackendConnection(Protocol):
                     return
                 receiver.interim(head)
                 data = data[head.end :]
-                if not data or self._reading is not _HEAD:
+                if self._reading is not _HEAD:
+                    return
+                # what came before `data` is interim heads
+                if self.received - len(data) > self._limits.interim:
+                    raise BadHead("header_length", 502)
+                if not data:
                     return
             if self._method == b"GET":
                 framing = head.framing

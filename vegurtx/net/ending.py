@@ -16,6 +16,10 @@ from twisted.python.failure import Failure
 
 from vegurtx.net.tls.twisted_layer import is_twisted_layer, said_goodbye
 
+_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
+#: the state of a connection that a reset has ended, the first byte of the kernel's ``struct tcp_info``
+_TCP_CLOSE = 7
+
 
 def ended_in_order(transport: Any, reason: Failure) -> bool:
     """Whether the peer had ended its direction in order: with a FIN, on TLS with a ``close_notify``.
@@ -26,6 +30,21 @@ def ended_in_order(transport: Any, reason: Failure) -> bool:
     if reason.check(ConnectionDone) is not None:
         return True
     return ISSLTransport.providedBy(transport) and said_goodbye(transport, reason)
+
+
+def is_reset(transport: Any) -> bool:
+    """Whether the peer has reset the connection, asked of the kernel: for one that is not read at present.
+
+    `False` where nobody can tell: UNIX sockets, systems without ``TCP_INFO``, Twisted's own TLS.
+    """
+    getsockopt = getattr(transport.getHandle(), "getsockopt", None)
+    if getsockopt is None or _TCP_INFO is None or is_twisted_layer(transport):
+        return False
+    try:
+        state: int = getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0]
+    except OSError:
+        return False
+    return state == _TCP_CLOSE
 
 
 def end_broken(transport: Any, reactor: Any) -> None:

@@ -17,7 +17,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vegurtx.net.ending import end_broken, ended_in_order
+from vegurtx.net.ending import end_broken, ended_in_order, is_reset
 from vegurtx.net.endpoints import tls_details
 from vegurtx.net.timer import Timer
 from vegurtx.wire.chunked import ChunkedDecoder
@@ -74,7 +74,7 @@ class Listener(Structure):
     rest: float
 
     def begin(self, connection: ClientConnection, head: RequestHead) -> None: ...
-    def rejection(self, error: BadHead) -> bytes: ...
+    def rejection(self, error: BadHead, connection: ClientConnection) -> bytes: ...
     def opened(self, connection: ClientConnection) -> None: ...
     def closed(self, connection: ClientConnection) -> None: ...
 
@@ -211,7 +211,7 @@ class ClientConnection(Protocol):
         self._reading = _WAIT
         self._partial = None
         self._held.clear()
-        self.write(self._listener.rejection(error))
+        self.write(self._listener.rejection(error, self))
         self._linger()
 
     # -- the request's body ---------------------------------------------------------------------------------------
@@ -471,11 +471,18 @@ class ClientConnection(Protocol):
             self._paused = True
             transport: Any = self.transport
             transport.pauseProducing()
+            self.timer.watch_with(self._look_whether_reset)
+
+    def _look_whether_reset(self) -> None:
+        """A connection that is not read would not tell that its client is gone (rule 21)."""
+        if is_reset(self.transport):
+            self.abort()
 
     def resume_reading(self) -> None:
         """Read on."""
         if self._paused and self._reading is not _CLOSED:
             self._paused = False
+            self.timer.watch = None
             transport: Any = self.transport
             transport.resumeProducing()
 

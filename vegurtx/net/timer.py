@@ -11,6 +11,8 @@ from typing import Any
 
 #: the limit of a phase that may last as long as it wants
 FOREVER = float("inf")
+#: seconds between two calls of what watches
+WATCH = 1.0
 
 
 class Timer:
@@ -22,7 +24,7 @@ class Timer:
         move to any of them never needs another delayed call.
     """
 
-    __slots__ = ("_call", "_expired", "_reactor", "_rest", "_wake", "limit", "since")
+    __slots__ = ("_call", "_expired", "_reactor", "_rest", "_wake", "limit", "since", "watch")
 
     def __init__(self, reactor: Any, expired: Callable[[], None], rest: float = FOREVER) -> None:
         self._reactor = reactor
@@ -33,6 +35,8 @@ class Timer:
         #: the time (of the reactor) from which the limit counts; assign it to keep the connection alive
         self.since = 0.0
         self.limit = FOREVER
+        #: called every `WATCH` seconds until it is None again, whatever the deadline is; see `watch_with`
+        self.watch: Callable[[], None] | None = None
 
     def set(self, since: float, limit: float) -> None:
         """A new phase: it may last `limit` seconds from `since`."""
@@ -41,8 +45,21 @@ class Timer:
         if since + limit < self._wake:
             self._sleep_until(min(since + limit, since + self._rest))
 
+    def watch_with(self, watch: Callable[[], None]) -> None:
+        """Call `watch` every `WATCH` seconds. Assign None to `watch` to have it end: that costs nothing, nor does
+        beginning again before the delayed call has come.
+        """
+        self.watch = watch
+        self._wake_within(WATCH)
+
+    def _wake_within(self, seconds: float) -> None:
+        wake = self._reactor.seconds() + seconds
+        if wake < self._wake:
+            self._sleep_until(wake)
+
     def stop(self) -> None:
         """No deadline ever again, and no delayed call left behind; a `set` from now on is for nobody."""
+        self.watch = None
         self.limit = FOREVER
         self._wake = -FOREVER  # no deadline is before it
         self._expired = _nobody  # the timer and its owner keep each other alive no longer
@@ -69,6 +86,9 @@ class Timer:
             self._expired()
         elif due < FOREVER:
             self._sleep_until(min(due, now + self._rest))
+        if self.watch is not None:
+            self._wake_within(WATCH)
+            self.watch()
 
 
 def _nobody() -> None:

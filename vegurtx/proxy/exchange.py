@@ -337,6 +337,7 @@ class Exchange:
             return failure
         what: str = failure.value.what  # type: ignore[union-attr]
         self._dialled()
+        self.request.connect_failed(what)
         service, self.service = self.service, None
         given_back = self.router.checkin_service(
             self.domain_group, service, "connecting", what, self.request, self.state

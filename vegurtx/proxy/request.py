@@ -26,6 +26,7 @@ class Request:
     """
 
     __slots__ = (
+        "_connect_error",  # not there unless a connect has failed
         "_connection",
         "_head",
         "_headers",
@@ -115,6 +116,17 @@ class Request:
             )
         if self.exchange is not None:
             self.exchange.target = raw
+
+    @property
+    def connect_error(self) -> str | None:
+        """The word of the last connect that failed for this request, as `checkin_service` has had it; `None` where none
+        has. What it ended with, where the reason is ``("downstream", "connect_tries")``.
+        """
+        return getattr(self, "_connect_error", None)
+
+    def connect_failed(self, word: str) -> None:
+        """A connect has failed; for the exchange."""
+        self._connect_error = word
 
     @property
     def version(self) -> tuple[int, int]:

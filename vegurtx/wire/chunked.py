@@ -24,6 +24,9 @@ LAST_CHUNK = b"0\r\n\r\n"
 _COPY_BELOW = 1024
 """Bytes; smaller pieces are copied, because a view costs more than that and keeps its whole segment alive."""
 
+_MANY = 32
+"""Pieces; more of one segment are joined: each one that waits to be sent would cost many times its bytes."""
+
 _SIZE_END = 2**63
 
 _size_line = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:%s)?+\r\n" % EXTENSION).match
@@ -140,7 +143,7 @@ class ChunkedDecoder:
                 break
             else:
                 raise BadChunk(self._fault)
-        return pieces
+        return pieces if len(pieces) <= _MANY else [b"".join(pieces)]
 
     def _hold_size_line(self, data: bytes, at: int, pieces: list[Piece]) -> None:
         """Keep the beginning of a size line, or say what is wrong with it."""

@@ -86,6 +86,7 @@ class Port:
         self._host: IAddress | None = None
         self._accepting = Accepting.NOT_YET
         self._rest: Timer | None = None
+        self._short = False  # of descriptors or memory, and somebody may wait still
 
     def __repr__(self) -> str:
         where = self._host or f"{self._interface or '*'}:{self._port}"
@@ -134,11 +135,14 @@ class Port:
             try:
                 client, name = sock.accept()
             except BlockingIOError:
+                if self._short:
+                    self._short = False
+                    _log.info("all clients that waited on {port} have been accepted", port=self)
                 return
             except OSError as problem:
                 if problem.errno in _THIS_CLIENT_ONLY:
                     continue
-                _log.error("no client can be accepted on {port}: {problem}", port=self, problem=problem)
+                self._say_short(problem)
                 self._take_rest()
                 return
             self._serve(client, name)
@@ -160,6 +164,12 @@ class Port:
             if protocol is not None and protocol.transport is None:  # its factory counts those who leave
                 protocol.connectionLost(failure)
 
+    def _say_short(self, problem: OSError) -> None:
+        """Once a shortage: it may last, and the next tries find the same."""
+        if not self._short:
+            self._short = True
+            _log.error("no client can be accepted on {port}: {problem}", port=self, problem=problem)
+
     def _take_rest(self) -> None:
         self._accepting = Accepting.RESTING
         self._flavour.unwatch_reads(self)
@@ -170,6 +180,7 @@ class Port:
         if self._accepting is Accepting.RESTING:
             self._accepting = Accepting.ON
             self._flavour.watch_reads(self)
+            self.doRead()  # out of descriptors the kernel does not say that nobody waits
 
     def _stop_rest(self) -> None:
         rest, self._rest = self._rest, None

@@ -64,7 +64,10 @@ class Race:
         result: Deferred[tuple[socket.socket, IAddress]] = Deferred(self._cancelled)
         self._result = result
         self._deadline = self._flavour.call_later(self._timeout, self._timed_out)
-        self._resolver.resolveHostName(self, self._host, portNumber=self._port)
+        try:
+            self._resolver.resolveHostName(self, self._host, portNumber=self._port)
+        except Exception:  # a resolver that the program has plugged in; ours tells of no result
+            self._finish(Failure())
         return result
 
     # -- IResolutionReceiver

@@ -197,9 +197,9 @@ class Rejected(Conversation):
         words = []
         rejection = proxy.factory.rejection
 
-        def listening(error: BadHead) -> bytes:
+        def listening(error: BadHead, connection: Any) -> bytes:
             words.append(error.what)
-            page: bytes = rejection(error)
+            page: bytes = rejection(error, connection)
             return page
 
         proxy.factory.rejection = listening

@@ -176,11 +176,12 @@ class Ways(LogCase):
                 self.assertEqual((said["peer"], said["line"], said["status"]), ("192.0.2.7", "-", "400"))
 
     def test_rejected_by_the_connection(self) -> None:
-        """The proxy tells of each."""
+        """The proxy tells of each, and who sent it."""
         proxy = self.proxy()
         client = proxy.client()
         client.send(b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n")
-        self.assert_said(at="error", code="H26", status="400")
+        host = proxy.factory.connections.copy().pop().peer.host
+        self.assert_said(at="error", code="H26", status="400", fwd=host)
 
     def test_nothing_is_kept(self) -> None:
         """Of a connection that is gone, nothing is remembered."""

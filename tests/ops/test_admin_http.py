@@ -92,16 +92,16 @@ class Http(Serving):
         self.assertNotIn(b"<", await client.receive_all())
 
     async def test_many_connections(self) -> None:
-        """There is a bound."""
+        """There is a bound; beyond it, the oldest one goes that waits for no answer."""
         service = await self.served(Program())
         clients = [await self.visitor(service) for _ in range(MOST_CONNECTIONS)]
         self.assertEqual((await self.ask(clients[-1], "GET /healthz")).status, 200)
         for client in clients[:-1]:
             self.assertEqual((await self.ask(client, "GET /healthz")).status, 200)
-        await (await self.visitor(service)).closed()
-        clients[0].close()
-        await self.until(lambda: len(service._factory.connections) < MOST_CONNECTIONS)
         self.assertEqual((await self.ask(await self.visitor(service), "GET /healthz")).status, 200)
+        await clients[0].closed()
+        self.assertEqual((await self.ask(clients[1], "GET /healthz")).status, 200)
+        self.assertEqual(len(service._factory.connections), MOST_CONNECTIONS)
 
     async def test_client_that_leaves(self) -> None:
         """Nobody waits for the answer; nothing goes wrong."""

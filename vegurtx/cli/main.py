@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _proxy(arguments: Sequence[str]) -> None:
+    from vegurtx.cli.hangup import AT_THE_START, hold_back
+
+    hold_back(AT_THE_START)
     from vegurtx.cli.options import CommandOptions
     from vegurtx.cli.tap import makeService
 

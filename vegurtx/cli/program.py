@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
-from vegurtx.cli.hangup import on_signal
+from vegurtx.cli.hangup import hear_again, on_signal
 from vegurtx.cli.misuse import misuse, not_listening
 from vegurtx.cli.run import stop, stop_on_signals
 from vegurtx.net.certificates import CertificateError
@@ -84,6 +84,7 @@ class Program(Service):
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             if signal.getsignal(number) is signal.SIG_DFL:
                 self._deaf.append(on_signal(number, self._reactor, partial(_not_for_us, number)))
+        hear_again()
         if self.balancer is not None:
             self.balancer.start()
         if self.reloader is not None and self._watch:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
-from vegurtx.cli.hangup import on_signal
+from vegurtx.cli.hangup import hear_again, on_signal
 from vegurtx.cli.misuse import misuse
 from vegurtx.cli.ops_options import admin_service, bind_admin_of
 from vegurtx.cli.options import Options
 from vegurtx.cli.run import stop, stop_on_signals
-from vegurtx.cli.upgrade import Upgrade, hear_again
+from vegurtx.cli.upgrade import Upgrade
 from vegurtx.ops.workers.assignment import too_many
 from vegurtx.ops.workers.sockets import SharedListener, Unshareable, bind_shared, descriptors_of
 from vegurtx.ops.workers.succession import Succession

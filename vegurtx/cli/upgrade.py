@@ -16,6 +16,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from vegurtx.cli.hangup import IN_BETWEEN, hear_again, hold_back
 from vegurtx.cli.invocation import CHECK_VARIABLE, Invocation
 from vegurtx.ops.workers.process import Process, how_it_ended
 from vegurtx.ops.workers.succession import VERSION, Succession
@@ -29,8 +30,6 @@ CHECK_LIMIT = 60.0
 _SETTLING = 0.05
 #: lines of what the check says that are logged
 _WORDS = 20
-#: not delivered while one program has gone and the other is not there yet: they would end the process
-_HELD_BACK = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Upgrade:
@@ -104,7 +103,7 @@ class Upgrade:
         else:
             _log.info("SIGUSR2: replacing the program")
             self._waiting = True
-            signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+            hold_back(IN_BETWEEN)
             # What has been heard before is done first: it would be lost with this program.
             self._reactor.callLater(_SETTLING, self._settle)
 
@@ -144,8 +143,3 @@ class Upgrade:
         if self._estate is not None:
             self._estate.resume()
         hear_again()
-
-
-def hear_again() -> None:
-    """Signals that were held back for this program reach it now."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)

@@ -39,6 +39,7 @@ class AdminRequest(Request):
     _size = 0
     _gone = False
     _body: BytesIO
+    channel: Any
 
     def gotLength(self, length: int | None) -> None:
         """A body begins (never a file on the disk, whatever its length)."""
@@ -58,6 +59,7 @@ class AdminRequest(Request):
             self.channel.persistent = False
             self._send(Refusal(413, f"a body may have {LONGEST_BODY} bytes").answer)
             return
+        self.channel.answering = True
         api: AdminApi = self.channel.factory.api
         asked = Asked(self.method, self.path, self._field, self._body.getvalue())
         api.answer(asked).addCallback(self._send)
@@ -75,6 +77,7 @@ class AdminRequest(Request):
     def _send(self, answer: Answer) -> None:
         if self._gone:
             return
+        self.channel.answering = False
         self.setResponseCode(answer.code)
         fields = (
             ("Content-Type", answer.content_type),
@@ -92,6 +95,8 @@ class AdminChannel(HTTPChannel):
     """A client's connection. HTTP/2 is not offered."""
 
     requestFactory = AdminRequest
+    #: a whole request has come, and its answer has not gone out yet
+    answering = False
 
     def connectionMade(self) -> None:
         """A client is here."""
@@ -100,11 +105,11 @@ class AdminChannel(HTTPChannel):
             transport = _NoTcp(transport)
             self.transport = transport
         super().connectionMade()  # type: ignore[no-untyped-call]
-        self.factory.connections.add(self)
+        self.factory.connections[self] = None
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is gone."""
-        self.factory.connections.discard(self)
+        self.factory.connections.pop(self, None)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
 
@@ -121,11 +126,20 @@ class AdminFactory(HTTPFactory):
     def __init__(self, api: AdminApi, reactor: Any) -> None:
         super().__init__(timeout=IDLE_LIMIT, reactor=reactor)
         self.api = api
-        self.connections: set[Any] = set()
+        #: as keys, in the order in which they came
+        self.connections: dict[Any, None] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """A client has connected."""
-        return None if len(self.connections) >= MOST_CONNECTIONS else super().buildProtocol(addr)
+        """A client has connected. Where there are too many, the one that says nothing for the longest time goes: else
+        who sends a byte now and then could keep health probes out, and needs no token for that.
+        """
+        if len(self.connections) >= MOST_CONNECTIONS:
+            idle = next((each for each in self.connections if not each.answering), None)
+            if idle is None:
+                return None
+            del self.connections[idle]
+            idle.transport.abortConnection()
+        return super().buildProtocol(addr)
 
     def startFactory(self) -> None:
         """It listens: the page's plots begin. (No log file, and no clock for it.)"""

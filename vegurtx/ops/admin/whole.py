@@ -262,10 +262,17 @@ class WholeProgram:
             states.pop(replica, None)
         else:
             states[replica] = order["state"]
+        silent = {worker for (_, said), worker in zip(answers, asked, strict=True) if _is_silence(said)}
         for worker in self._supervisor.workers:
-            if worker not in asked and worker.state in (State.STARTING, State.READY):
-                # It was started when the answers were not there yet, and was told of another state.
+            if worker in silent or (worker not in asked and worker.state in (State.STARTING, State.READY)):
+                # It was started when the answers were not there yet, and was told of another state; or it hangs, has
+                # perhaps not even been asked, and shall find it when it goes on.
                 worker.tell("replica-state", **order)
+
+
+def _is_silence(said: Any) -> bool:
+    """Whether it is no answer."""
+    return isinstance(said, Failure) and said.check(Silent) is not None
 
 
 class _Idle:

@@ -53,7 +53,7 @@ class Slot:
         self.worker: Worker | None = None
         #: who was in it, and has not gone yet
         self.leaving: set[Worker] = set()
-        #: how many workers, one after the other, have ended before they were ready
+        #: how many workers, one after the other, have ended before they were ready, or could not even be started
         self.failures = 0
         #: how many have been started
         self.starts = 0
@@ -76,7 +76,9 @@ class Slot:
             self.worker = self._hire(self.number, self._news)
         except OSError as problem:
             _log.error("worker {number} cannot be started: {problem}", number=self.number, problem=problem)
+            self.failures += 1
             self._later(0.0)
+            self._changed()
 
     def give_up(self) -> None:
         """Whoever is in it drains and ends, and nobody follows."""

@@ -28,6 +28,8 @@ _log = Logger()
 
 #: seconds that a worker has beyond `hard_stop_after`, at which it cuts off its clients itself
 MARGIN = 5.0
+#: seconds to its first word; one that hangs while it starts would keep its place for ever
+START_LIMIT = 60.0
 
 
 class State(Enum):
@@ -96,6 +98,7 @@ class Worker:
             theirs.close()
         self._channel = Channel(self._reactor, ours, self._received, self._line_ended)
         self._channel.send(assignment.message(), assignment.descriptors)
+        self._kill_later(START_LIMIT)
 
     def adopt(self, pid: int, line: socket.socket, errors: int, state: State) -> None:
         """It runs already: this process had another program before."""
@@ -171,8 +174,16 @@ class Worker:
 
     def _kill(self) -> None:
         self._killing = None
-        _log.error("worker {number} (process {pid}) does not end: killed", number=self.number, pid=self.pid)
+        what = "has not become ready in time" if self.state is State.STARTING else "does not end"
+        _log.error(
+            "worker {number} (process {pid}) {what}: killed", number=self.number, pid=self.pid, what=what
+        )
         self._signal(signal.SIGKILL)
+
+    def _let_live(self) -> None:
+        if self._killing is not None:
+            self._killing.cancel()
+            self._killing = None
 
     # -- what it says ------------------------------------------------------------------------------------------------
 
@@ -183,6 +194,7 @@ class Worker:
         elif news == "report":
             self.report = message.get("value")
         elif news == "ready" and self.state is State.STARTING:
+            self._let_live()
             self._becomes(State.READY)
         elif news == "leaving" and self.state is not State.LEAVING:
             self._kill_later(self._patience)
@@ -210,9 +222,7 @@ class Worker:
             pid=self.pid,
             how=how_it_ended(status),
         )
-        if self._killing is not None:
-            self._killing.cancel()
-            self._killing = None
+        self._let_live()
         self._becomes(State.GONE)
 
     def _becomes(self, state: State) -> None:

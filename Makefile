@@ -65,7 +65,7 @@ demo: $(VENV)/.runs
 # Without a test to run pytest ends with 5, and make with it.
 test: $(VENV)/.develops
 	VEGURTX_TEST_REACTOR=epoll $(BIN)/python -m pytest -q -n $(JOBS) -m "not slow" $(TESTS)
-	VEGURTX_TEST_REACTOR=uvloop $(BIN)/python -m pytest -q -n $(JOBS) -m "not slow" $(TESTS)
+	VEGURTX_TEST_REACTOR=uvloop $(BIN)/python -m pytest -q -n $(JOBS) -m "not slow and not once" $(TESTS)
 
 test-slow: $(VENV)/.develops
 	VEGURTX_TEST_REACTOR=epoll $(BIN)/python -m pytest -q -m slow $(TESTS)

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import notation
@@ -17,6 +18,8 @@ from benchmarks.peers.registry import PEERS
 from benchmarks.results import Results, row
 from benchmarks.tables import markdown, plain, table
 from benchmarks.targets import TARGETS, verdicts
+
+pytestmark = pytest.mark.once
 
 ABOUT = {
     "commit": "abc",

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import SkipTest
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import origins, procfs
@@ -23,6 +24,8 @@ from benchmarks.peers.contract import Setup, found
 from benchmarks.peers.golang import CannotCompile, compiled
 from benchmarks.peers.registry import PEERS
 from benchmarks.programs import origin
+
+pytestmark = pytest.mark.once
 
 STUBBORN = """
 import os, signal, socket, sys

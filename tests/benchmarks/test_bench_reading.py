@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import procfs, wrk
@@ -16,6 +17,8 @@ from benchmarks.children import Cores
 from benchmarks.loads import paced
 from benchmarks.peers.registry import PEERS
 from benchmarks.wrk import LoadFailed, WrkReport
+
+pytestmark = pytest.mark.once
 
 REPORT = """\
 Running 2s test @ http://127.0.0.1:9090/small

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.cases import Case
@@ -15,6 +16,8 @@ from benchmarks.peers.contract import Peer, Setup
 from benchmarks.programs import origin
 from benchmarks.run import CaseRun
 from benchmarks.wrk import LoadFailed
+
+pytestmark = pytest.mark.once
 
 
 class Direct(Peer):

@@ -17,6 +17,8 @@ from deploy_case import DEPLOY, ROOT, UID, Running, as_user, free_port, get, nee
 from dockerfile import moved, stages, the
 from twisted.trial.unittest import SynchronousTestCase
 
+pytestmark = pytest.mark.once
+
 DOCKERFILE = DEPLOY / "Dockerfile"
 FILE = "services: [{name: web, matcher: /, replicas: [{url: 'http://127.0.0.1:9'}]}]\n"
 

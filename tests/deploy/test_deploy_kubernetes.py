@@ -12,11 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from deploy_case import DEPLOY, PATIENCE, ROOT, UID, Running, get, missing, run, tool
 from twisted.trial.unittest import SynchronousTestCase
 
 from vegurtx import Settings
+
+pytestmark = pytest.mark.once
 
 FOLDER = DEPLOY / "kubernetes"
 #: the oldest and the newest version that the example is checked for

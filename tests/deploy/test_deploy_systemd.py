@@ -11,10 +11,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from deploy_case import DEPLOY, ROOT, Running, free_port, get, run, tool
 from twisted.trial.unittest import SynchronousTestCase
 
 from vegurtx import Settings
+
+pytestmark = pytest.mark.once
 
 UNITS = DEPLOY / "systemd"
 FILE = "services: [{name: web, matcher: /, replicas: [{url: 'http://127.0.0.1:9'}]}]\n"

@@ -6,6 +6,7 @@ import re
 import tracemalloc
 from collections.abc import Mapping
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.docs.fresh_checkout import ROOT
@@ -14,6 +15,8 @@ from vegurtx.net.server import HOLD, REMEMBERED
 from vegurtx.net.tls.layer import EARLY, HANDSHAKE_LIMIT, SLICE
 from vegurtx.testing import MemoryProxy
 from vegurtx.wire.limits import BodyLimits, ResponseLimits
+
+pytestmark = pytest.mark.once
 
 #: the largest read of uvloop's (UV_STREAM_RECV_BUF_SIZE); Twisted's own transports read 64 KiB
 READ = 256_000

@@ -6,12 +6,15 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.docs.page_blocks import blocks_of
 from tests.docs.page_reader import Disagreement, Reader, with_ports
 from tests.docs.page_steps import Run, Save, Start, Stop, steps_of
 from tests.docs.shown_output import appears, matches
+
+pytestmark = pytest.mark.once
 
 
 class PageCase(SynchronousTestCase):

@@ -16,12 +16,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 import vegurtx
 import vegurtx.testing
 from tests.behaviour.table import RULES
 from tests.docs.fresh_checkout import ROOT
+
+pytestmark = pytest.mark.once
 
 DOCS = ROOT / "docs"
 TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from twisted.trial.unittest import TestCase
 
 from fuzz.registry import HERE, TARGETS
+
+pytestmark = pytest.mark.once
 
 #: bytes of all corpora together
 MOST = 500_000

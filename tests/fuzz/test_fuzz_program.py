@@ -9,12 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import skipUnless
 
+import pytest
 from twisted.trial.unittest import TestCase
 
 from fuzz.findings import fail
 from fuzz.minimise import minimised, symptom
 from fuzz.registry import HERE
 from fuzz.segments import MARK, cuttings, leading, segments, whole
+
+pytestmark = pytest.mark.once
 
 
 class Runner(TestCase):

@@ -9,12 +9,15 @@ import os
 import re
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
 from fuzz.registry import TARGETS, Target
 from fuzz.segments import MARK
+
+pytestmark = pytest.mark.once
 
 EXAMPLES = os.environ.get("VEGURTX_TEST_EXAMPLES")
 

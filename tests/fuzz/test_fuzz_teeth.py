@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from twisted.trial.unittest import TestCase
 
 from fuzz import reading
@@ -20,6 +21,8 @@ from vegurtx.proxy import additional, factory, upstream
 from vegurtx.wire import chunked, framing, proxy_protocol, target
 from vegurtx.wire.errors import BadHead
 from vegurtx.wire.partial import RequestHeadBuffer, ResponseHeadBuffer
+
+pytestmark = pytest.mark.once
 
 
 class Teeth(TestCase):

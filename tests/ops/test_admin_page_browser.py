@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.ops.admin_page_case import PageCase, on_each_reactor
+
+pytestmark = pytest.mark.once
 
 ATTACK = "<svg/onload=alert(1)><img/src=x/onerror=alert(2)>"
 BUTTONS = "#services tbody tr:first-child button"

@@ -6,12 +6,15 @@ import json
 import re
 from importlib.resources import files
 
+import pytest
 from twisted.internet.task import Clock
 
 from tests.ops.admin_case import JSON, LIVE, LOCAL, TOKEN, AdminCase
 from vegurtx.ops.admin import Access, AdminApi
 from vegurtx.ops.admin.http_server import AdminFactory
 from vegurtx.ops.admin.page import page_files
+
+pytestmark = pytest.mark.once
 
 _MAKE_MARKUP = (
     r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|Function\(|setHTML|srcdoc|DOMParser"

@@ -10,7 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.ops.admin_page_case import TOKEN, PageCase, on_each_reactor
+
+pytestmark = pytest.mark.once
 
 AUDIT = Path(__file__).with_name("admin_page_audit.js").read_text("utf-8")
 #: roles that nothing may have without a name

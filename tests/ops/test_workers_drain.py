@@ -189,6 +189,20 @@ class Drain(Conversation):
         await stopped
         self.assertEqual(await scene.client.closed(), "reset")
 
+    async def test_last_tunnel(self) -> None:
+        """The request that became the last tunnel has ended by then: its line is in the access log."""
+        proxy, backend = await self.begin()
+        scene = await self.scene(asking(), proxy=proxy, backend=backend)
+        scene.server.send(SWITCHING)
+        await scene.client.receive_response()
+        ended: list[int] = []
+        stopped = self.stop().addCallback(lambda _: ended.append(self.router.count("terminate")))
+        scene.server.half_close()
+        self.assertEqual(await scene.client.closed(), "clean")
+        scene.client.close()
+        await stopped
+        self.assertEqual(ended, [1])
+
     async def test_at_once(self) -> None:
         """A second signal waits for nobody."""
         scene = await self.on_its_way()

@@ -97,11 +97,15 @@ class Tunnel:
             return
         if reason is None:
             self._backend.close()
-            self._client.end_tunnel()
         else:
             self._backend.drop()
-            self._client.break_off()
+        # Before the client's connection is closed: that can be its end at once, and where it is the last one of a proxy
+        # that drains, the end of the access log.
         ended(reason)
+        if reason is None:
+            self._client.end_tunnel()
+        else:
+            self._client.break_off()
 
     # -- back-pressure --------------------------------------------------------------------------------------------
 

@@ -129,13 +129,13 @@ Save this as `p.py`:
 
 ~~~python
 import time
-print("ready", flush=True)
 ~~~
 
 And to the end of `p.py`:
 
 ~~~python
 try:
+    print("ready", flush=True)
     time.sleep(99)
 except KeyboardInterrupt:
     open("end", "w")
